@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * model.h: for authors of models. A model is a passive state machine described by tables; see
+ * docs/writing-a-model.md.
+ *
+ * A model's state is a plain struct whose first member is `DevemuDevice *dev`, set by the library
+ * and handed to the services below. Callbacks get a pointer to that struct. A model needs nothing
+ * of GLib and nothing of libc but mem*.
+ */
+#ifndef DEVEMU_MODEL_H
+#define DEVEMU_MODEL_H
+
+#include <devemu/backend.h>
+#include <devemu/host.h>
+
+#include <string.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define DEVEMU_N_ELEMENTS(array) (sizeof(array) / sizeof((array)[0]))
+
+/* Kinds of reset. POWER happens once, at creation, and makes the whole state: every bit its reset
+ * value. */
+typedef enum DevemuReset {
+    DEVEMU_RESET_POWER,
+    DEVEMU_RESET_HARD, /* the bus's reset wire: RST#, RESETDRV; a function level reset */
+    DEVEMU_RESET_SOFT, /* the chip's own software reset, where it has one */
+    DEVEMU_RESET_STOP, /* a lesser one of the chip's own (CSR0.STOP ...), applied by the model to
+                          its tables */
+} DevemuReset;
+
+/* A named group of bits. A multi-bit field prints as NAME=value. A table of them ends with a NULL
+ * name. */
+typedef struct DevemuBits {
+    const char *name; /* as printed in the datasheet */
+    uint64_t mask;
+} DevemuBits;
+
+/*
+ * A register. Bits are read-write unless a mask says otherwise; masks of one register may not
+ * overlap. Array registers (count > 1) stand every `stride` bytes (or indexes) from `at`, and every
+ * `width` bytes in the state.
+ */
+struct DevemuReg {
+    const char *name;    /* as printed in the datasheet */
+    const char *title;   /* a few words */
+    const char *section; /* of the datasheet */
+    const DevemuBits *bits;
+
+    uint32_t at;     /* byte offset in the bank, or index where the bank is one of indexes */
+    uint8_t size;    /* bytes on the bus: 1, 2, 4 or 8; 0 is 1 */
+    uint16_t count;  /* elements; 0 is 1 */
+    uint16_t stride; /* 0 is size (1 in a bank of indexes) */
+
+    uint8_t width;   /* bytes in the state (1, 2, 4, 8); 0: not stored */
+    uint32_t member; /* offset in the state; DEVEMU_IN() fills width and member */
+
+    uint64_t reset;     /* value after POWER */
+    uint64_t keep_hard; /* bits that HARD leaves alone */
+    uint64_t keep_soft; /* bits that SOFT leaves alone */
+    uint64_t stop;      /* bits that STOP returns to their reset value; none unless said */
+
+    uint64_t ro;   /* writes ignored; the model changes them */
+    uint64_t w1c;  /* writing 1 clears */
+    uint64_t w1s;  /* writing 1 sets, 0 does nothing */
+    uint64_t w0c;  /* writing 0 clears, 1 does nothing */
+    uint64_t rc;   /* read-only, cleared by reading */
+    uint64_t wo;   /* write-only: reads as zero, the stored value is the model's */
+    uint64_t rsvd; /* writes ignored, reads as the reset value; strict hosts hear of a write that
+                      differs */
+
+    bool (*decoded)(
+        const void *state); /* several rows may share a place: the first decoded one answers */
+    bool (*writable)(const void *state); /* false: the write is ignored, and the guest blamed */
+
+    /* The value on the bus; has no side effect, so a debugger may look. Default: the stored one,
+     * less wo. */
+    uint64_t (*read)(const void *state, unsigned index);
+    /* After a read by the guest: what reading does. */
+    void (*took)(void *state, unsigned index);
+    /* After a write by the guest. The member already holds what the masks allow; value is what was
+     * written, old what stood there before (0 if not stored). */
+    void (*wrote)(void *state, unsigned index, uint64_t value, uint64_t old);
+
+    /* A window on another bank (RAP/RDP, CRTC index/data): window is that bank's number plus 1,
+     * window_index the offset of the state member (window_width bytes) that selects.
+     * DEVEMU_WINDOW() fills the three. */
+    uint8_t window;
+    uint8_t window_width;
+    uint32_t window_index;
+
+    bool unimpl; /* stored, but has no effect: said once in the log */
+};
+
+#define DEVEMU_WIDTH(type, field) ((uint8_t)sizeof(((type *)0)->field))
+#define DEVEMU_IN(type, field)    .width = DEVEMU_WIDTH(type, field), .member = offsetof(type, field)
+/* An array register stored in an array: width of one element. */
+#define DEVEMU_IN_ARRAY(type, field)                                                               \
+    .width = DEVEMU_WIDTH(type, field[0]), .member = offsetof(type, field)
+#define DEVEMU_WINDOW(bank, type, field)                                                           \
+    .window = (bank) + 1, .window_width = DEVEMU_WIDTH(type, field),                               \
+    .window_index = offsetof(type, field)
+
+typedef enum DevemuBankKind {
+    DEVEMU_BANK_PIO,     /* ports */
+    DEVEMU_BANK_MMIO,    /* memory */
+    DEVEMU_BANK_CONFIG,  /* PCI configuration space: rows lie over the header that the bus supplies
+                          */
+    DEVEMU_BANK_INDEXED, /* reached through a window only; `at` counts registers, every access has
+                            the row's size */
+    DEVEMU_BANK_CYCLE,   /* special bus cycles: an interrupt acknowledge, a DMA acknowledge */
+} DevemuBankKind;
+
+/* Which sizes of access a bank answers: the size in bytes is the bit. */
+enum {
+    DEVEMU_SIZE_1 = 1,
+    DEVEMU_SIZE_2 = 2,
+    DEVEMU_SIZE_4 = 4,
+    DEVEMU_SIZE_8 = 8,
+    DEVEMU_SIZE_ANY = 15,
+};
+
+struct DevemuBank {
+    const char *name; /* short, lower case: "io", "csr" */
+    DevemuBankKind kind;
+    uint64_t size; /* bytes; indexes where the kind is INDEXED */
+    const DevemuReg *regs;
+    size_t reg_count;
+
+    /* Widths that are answered; others are DEVEMU_ACCESS_SIZE, which a bus may split. 0: those of
+     * the rows met. */
+    uint8_t sizes;
+    /* Any size at any place touches the byte lanes of the registers below it (PCI configuration
+     * space, HPET). A row's `wrote` is called once per register, with the bytes not written as they
+     * were. */
+    bool lanes;
+    uint64_t absent; /* what an index or place without a register reads as, where the bank answers
+                        it (INDEXED, lanes) */
+
+    /* False: the bank answers nothing now. */
+    bool (*decoded)(const void *state);
+
+    /* Where the bank is memory, or its shape changes with the mode, instead of rows, or beside
+     * them: called for an access that no row takes. DEVEMU_ACCESS_NONE if it is nothing here
+     * either. */
+    DevemuAccess (*read)(void *state, uint64_t at, unsigned size, uint64_t *ret_value);
+    DevemuAccess (*write)(void *state, uint64_t at, unsigned size, uint64_t value);
+};
+
+/* A member of the state that is neither register nor timer. Ends with a NULL name. */
+typedef struct DevemuField {
+    const char *name;
+    uint32_t member;
+    uint32_t width;       /* bytes of one element (1, 2, 4, 8): integers, saved little-endian */
+    uint32_t count;       /* elements */
+    bool skip;            /* not saved: configuration, pointers, what can be computed */
+    uint64_t max;         /* greatest value that a snapshot may hold; 0: no limit */
+    bool since_absent_ok; /* may be missing in an old snapshot: keeps its reset value */
+} DevemuField;
+
+#define DEVEMU_SAVE(type, field)                                                                   \
+    {                                                                                              \
+        .name = #field, .member = offsetof(type, field), .width = sizeof(((type *)0)->field),      \
+        .count = 1                                                                                 \
+    }
+/* An integer that must stay at or below limit (an index, a count). */
+#define DEVEMU_SAVE_MAX(type, field, limit)                                                        \
+    {                                                                                              \
+        .name = #field, .member = offsetof(type, field), .width = sizeof(((type *)0)->field),      \
+        .count = 1, .max = (limit)                                                                 \
+    }
+#define DEVEMU_SAVE_ARRAY(type, field)                                                             \
+    {                                                                                              \
+        .name = #field, .member = offsetof(type, field), .width = sizeof(((type *)0)->field[0]),   \
+        .count = sizeof(((type *)0)->field) / sizeof(((type *)0)->field[0])                        \
+    }
+#define DEVEMU_SKIP(type, field)                                                                   \
+    {                                                                                              \
+        .name = #field, .member = offsetof(type, field), .width = 1,                               \
+        .count = sizeof(((type *)0)->field), .skip = true                                          \
+    }
+
+/* A timer is a moment in the state. The library clears it to DEVEMU_NEVER and then calls expired,
+ * which may set it again; due_ns is the moment it was set to, at or before now. Ends with a NULL
+ * name. */
+typedef struct DevemuTimer {
+    const char *name;
+    uint32_t member; /* a uint64_t: nanoseconds, DEVEMU_NEVER when off */
+    void (*expired)(void *state, uint64_t due_ns);
+} DevemuTimer;
+
+#define DEVEMU_TIMER(type, field, callback)                                                        \
+    {                                                                                              \
+        .name = #field, .member = offsetof(type, field), .expired = (callback)                     \
+    }
+
+typedef enum DevemuPropertyType {
+    DEVEMU_PROPERTY_UINT, /* decimal or 0x..., suffixes K M G; stored in width bytes */
+    DEVEMU_PROPERTY_BOOL, /* on/off, yes/no, true/false; stored in a bool */
+    DEVEMU_PROPERTY_ENUM, /* one of choices; stored as its number, in width bytes */
+    DEVEMU_PROPERTY_MAC,  /* 52:54:00:12:34:56; stored in uint8_t[6] */
+    DEVEMU_PROPERTY_TEXT, /* stored in char[width], terminated */
+    DEVEMU_PROPERTY_BLOB, /* a file's name; stored in a DevemuBlob that the library owns */
+} DevemuPropertyType;
+
+typedef struct DevemuBlob {
+    const uint8_t *data;
+    size_t len; /* bytes; 0 if not given */
+} DevemuBlob;
+
+/* A setting given at creation, fixed afterwards, not part of a snapshot. Ends with a NULL name. */
+typedef struct DevemuProperty {
+    const char *name;
+    DevemuPropertyType type;
+    uint32_t member;
+    uint32_t width;
+    const char *value;          /* default, as text; NULL: zero, empty */
+    const char *const *choices; /* ENUM: NULL-terminated */
+    uint64_t min, max;          /* UINT: value; BLOB: bytes. max 0: no limit */
+    const char *doc;            /* a sentence, with the unit */
+} DevemuProperty;
+
+#define DEVEMU_OPTION(type, field)                                                                 \
+    .member = offsetof(type, field), .width = sizeof(((type *)0)->field)
+
+/* What a PCI function says of a model. The bus supplies the type 0 header, BARs, capabilities and
+ * INTx from it. */
+typedef struct DevemuPciBar {
+    unsigned bank; /* number of the model's bank that the BAR maps, plus 1; 0: no BAR */
+    bool is_64;
+    bool prefetch;
+} DevemuPciBar;
+
+typedef struct DevemuPci {
+    uint16_t vendor, device, subsystem_vendor, subsystem;
+    uint8_t revision;
+    uint32_t class_code; /* base class << 16 | sub-class << 8 | programming interface */
+    uint8_t min_gnt, max_lat;
+    uint8_t interrupt_pin; /* 1 = INTA#; output line 0 of the model drives it; 0: none */
+    uint8_t header_type;   /* 0, or 0x80 with several functions, 1 for a bridge */
+    uint16_t command_mask; /* bits of the command register that can be set; 0: the usual ones for
+                              the BARs */
+    uint16_t status;       /* constant bits of the status register */
+    DevemuPciBar bars[6];
+    unsigned config_bank; /* number of the model's CONFIG bank plus 1; 0: none */
+    const char *rom;      /* name of the BLOB property that holds the expansion ROM; NULL: no ROM */
+    unsigned msi_vectors; /* 0: no MSI capability */
+    unsigned msix_vectors; /* 0: no MSI-X capability */
+    unsigned msix_bar;     /* the BAR (0..5) that holds the table and the PBA, made by the bus */
+    bool power_management; /* PCI power management capability */
+    bool flr; /* function level reset, through the PCI Express or Advanced Features capability */
+} DevemuPci;
+
+/* What an ISA card or motherboard chip says of itself. */
+typedef struct DevemuIsa {
+    uint16_t bases[8]; /* default port of each PIO bank, in the order of the banks; 0: not placed */
+    uint8_t irq;       /* default interrupt, driven by output line 0; 0xff: none */
+} DevemuIsa;
+
+struct DevemuModel {
+    const char *name;         /* "am79c970a" */
+    const char *title;        /* "AMD PCnet-PCI II Ethernet controller" */
+    const char *datasheet;    /* number and revision */
+    const char *not_modelled; /* one sentence, or a list separated by "; "; the model list in the
+                                 docs shows it */
+    size_t state_size;
+
+    const DevemuBank *banks;
+    size_t bank_count;
+    const DevemuField *fields;
+    const DevemuTimer *timers;
+    const DevemuProperty *properties;
+    const char *const *outputs; /* names of the output lines, NULL-terminated; at most 64 */
+    const char *const *inputs;
+
+    /* Levels of all output lines, bit n is line n; a function of the state, called by the library.
+     */
+    uint64_t (*lines)(const void *state);
+
+    /* Check and complete the configuration, after the properties are set and before POWER. False
+     * refuses: *ret_property is the property's name, *ret_message says what is wrong with it and
+     * what to do ("must be 256 bytes long"). */
+    bool (*configure)(void *state, const char **ret_property, const char **ret_message);
+    /* Beyond the tables, after them. */
+    void (*reset)(void *state, DevemuReset kind);
+    /* Is a loaded state one that this chip can be in? Called on a copy, before anything changes. */
+    bool (*valid)(const void *state);
+    /* After a load: compute what is not saved. */
+    void (*loaded)(void *state);
+    /* Buses only: free what plugging allocated. */
+    void (*finish)(void *state);
+
+    /* An input line changed. */
+    void (*input_line)(void *state, unsigned line, bool level);
+    /* A frame (network: all or nothing) or bytes (characters). Returns the bytes taken; 0 asks to
+     * be offered again after DevemuNetOps.ready or DevemuCharOps.ready. A frame that the chip loses
+     * (wrong address, MISS) is taken. */
+    size_t (*receive)(void *state, const uint8_t *data, size_t len);
+    /* How many bytes receive would take now (characters), or if a frame would be stored rather than
+     * missed (network). */
+    size_t (*ready)(const void *state);
+    /* Link or carrier came or went; for characters: modem inputs, bits as in the model's
+     * documentation. */
+    void (*link)(void *state, unsigned link);
+    void (*complete)(void *state, uint32_t tag, int status);
+    void (*input)(void *state, const DevemuInput *input);
+    /* Fill *screen; false if pixels is NULL or too small: width and height are set all the same. */
+    bool (*screen)(const void *state, DevemuScreen *screen);
+
+    const DevemuPci *pci; /* NULL: not a PCI device */
+    const DevemuIsa *isa;
+
+    bool is_net;  /* sends frames */
+    bool is_char; /* sends characters */
+    bool is_bus;  /* passes accesses on; may be entered again while it does */
+};
+
+/* --- services; dev is the first member of the model's state
+ * --------------------------------------------------------- */
+
+/* True if all len bytes were read. On failure buf holds ones. A range that wraps fails. */
+DEVEMU_API bool devemu_dma_read(DevemuDevice *dev, uint64_t addr, void *buf, size_t len);
+DEVEMU_API bool devemu_dma_write(DevemuDevice *dev, uint64_t addr, const void *buf, size_t len);
+/* A direct view of len bytes at addr, or NULL if the host has none: then use devemu_dma_read().
+ * Valid until the current event ends. The guest can change it at any time: decode from a copy. */
+DEVEMU_API const uint8_t *devemu_dma_view(DevemuDevice *dev, uint64_t addr, size_t len);
+DEVEMU_API uint8_t *devemu_dma_view_write(DevemuDevice *dev, uint64_t addr, size_t len);
+
+/* Nanoseconds of the host's clock. */
+DEVEMU_API uint64_t devemu_now(const DevemuDevice *dev);
+DEVEMU_API void devemu_send_msi(DevemuDevice *dev, unsigned vector);
+/* A frame, or characters, to the backend. */
+DEVEMU_API void devemu_send_frame(DevemuDevice *dev, const DevemuSlice *slices, size_t count,
+                                  bool more);
+DEVEMU_API void devemu_send_chars(DevemuDevice *dev, const void *data, size_t len);
+DEVEMU_API void devemu_send_control(DevemuDevice *dev, unsigned lines);
+/* A frame or bytes that were refused can come now. Cheap to call often: passes on only after a
+ * refusal. */
+DEVEMU_API void devemu_send_ready(DevemuDevice *dev);
+
+/* The guest broke a rule: text is a constant string that begins with the register or rule.
+ * Rate-limited. */
+DEVEMU_API void devemu_guest_error(DevemuDevice *dev, const char *text);
+
+/* Return the bits of every register that this kind of reset affects to their reset value; POWER,
+ * HARD and SOFT are applied by the library before model->reset; STOP and SOFT also by the model
+ * itself. Does not call model->reset. */
+DEVEMU_API void devemu_reset_banks(DevemuDevice *dev, DevemuReset kind);
+
+/* A register of one of the device's own banks, with all its rules and trace, as a window does. */
+DEVEMU_API uint64_t devemu_bank_read(DevemuDevice *dev, unsigned bank, uint64_t at);
+DEVEMU_API void devemu_bank_write(DevemuDevice *dev, unsigned bank, uint64_t at, uint64_t value);
+/* The same without side effects. */
+DEVEMU_API uint64_t devemu_bank_peek(const DevemuDevice *dev, unsigned bank, uint64_t at);
+
+/* --- byte order: guest memory is bytes
+ * ------------------------------------------------------------------------------ */
+
+static inline uint16_t devemu_le16(const void *p)
+{
+    const uint8_t *b = (const uint8_t *)p;
+    return (uint16_t)(b[0] | b[1] << 8);
+}
+
+static inline uint32_t devemu_le32(const void *p)
+{
+    const uint8_t *b = (const uint8_t *)p;
+    return (uint32_t)b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24;
+}
+
+static inline uint64_t devemu_le64(const void *p)
+{
+    const uint8_t *b = (const uint8_t *)p;
+    return (uint64_t)devemu_le32(b) | (uint64_t)devemu_le32(b + 4) << 32;
+}
+
+static inline void devemu_put_le16(void *p, uint16_t value)
+{
+    uint8_t *b = (uint8_t *)p;
+    b[0] = (uint8_t)value;
+    b[1] = (uint8_t)(value >> 8);
+}
+
+static inline void devemu_put_le32(void *p, uint32_t value)
+{
+    uint8_t *b = (uint8_t *)p;
+    devemu_put_le16(b, (uint16_t)value);
+    devemu_put_le16(b + 2, (uint16_t)(value >> 16));
+}
+
+static inline void devemu_put_le64(void *p, uint64_t value)
+{
+    uint8_t *b = (uint8_t *)p;
+    devemu_put_le32(b, (uint32_t)value);
+    devemu_put_le32(b + 4, (uint32_t)(value >> 32));
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
