@@ -124,8 +124,9 @@ DEVEMU_API void devemu_device_attach_block(DevemuDevice *dev, const DevemuBlockO
 /* A frame or characters for the device. Returns the bytes taken; less than len (0 for a frame):
  * offer the rest again after the backend's ready(). 0 while the device is busy. */
 DEVEMU_API size_t devemu_device_receive(DevemuDevice *dev, const void *data, size_t len);
-/* Would a frame be stored now? How many characters would be taken? */
-DEVEMU_API size_t devemu_device_ready(const DevemuDevice *dev);
+/* Would a frame be stored now (then not 0)? How many characters would be taken? 0 arms the
+ * backend's ready() as a refused devemu_device_receive() does. */
+DEVEMU_API size_t devemu_device_ready(DevemuDevice *dev);
 /* Network: 1 up, 0 down. Characters: modem inputs. */
 DEVEMU_API void devemu_device_link(DevemuDevice *dev, unsigned link);
 DEVEMU_API void devemu_device_complete(DevemuDevice *dev, uint32_t tag, int status);

@@ -111,8 +111,8 @@ typedef struct DevemuHostOps {
     /* An output line changed. Called once per change, at the end of the event that changed it. */
     void (*set_line)(void *host, unsigned line, bool level);
 
-    /* A message signalled interrupt: a write of data (32 bits, little-endian on the bus) to addr.
-     */
+    /* A message signalled interrupt. From a PCI function: a write of data (32 bits, little-endian)
+     * to addr. From a bare model: addr is the number of its vector, data 0. */
     void (*msi)(void *host, uint64_t addr, uint32_t data);
 
     /* The host's virtual clock, in nanoseconds; never goes backwards. */

@@ -19,6 +19,8 @@
 extern "C" {
 #endif
 
+struct _GError;
+
 #define DEVEMU_N_ELEMENTS(array) (sizeof(array) / sizeof((array)[0]))
 
 /* Kinds of reset. POWER happens once, at creation, and makes the whole state: every bit its reset
@@ -163,7 +165,7 @@ typedef struct DevemuField {
 #define DEVEMU_SAVE(type, field)                                                                   \
     {                                                                                              \
         .name = #field, .member = offsetof(type, field), .width = sizeof(((type *)0)->field),      \
-        .count = 1                                                                                 \
+        .count = 1, .max = _Generic(((type *)0)->field, bool : 1, default : 0)                     \
     }
 /* An integer that must stay at or below limit (an index, a count). */
 #define DEVEMU_SAVE_MAX(type, field, limit)                                                        \
@@ -174,7 +176,8 @@ typedef struct DevemuField {
 #define DEVEMU_SAVE_ARRAY(type, field)                                                             \
     {                                                                                              \
         .name = #field, .member = offsetof(type, field), .width = sizeof(((type *)0)->field[0]),   \
-        .count = sizeof(((type *)0)->field) / sizeof(((type *)0)->field[0])                        \
+        .count = sizeof(((type *)0)->field) / sizeof(((type *)0)->field[0]),                       \
+        .max = _Generic(((type *)0)->field[0], bool : 1, default : 0)                              \
     }
 #define DEVEMU_SKIP(type, field)                                                                   \
     {                                                                                              \
@@ -233,6 +236,15 @@ typedef struct DevemuPciBar {
     bool prefetch;
 } DevemuPciBar;
 
+/* A place that a function decodes besides its BARs: fixed ports, or a base register of its own. */
+typedef struct DevemuPciRange {
+    bool io;       /* ports, else memory */
+    bool always;   /* whatever the command register says */
+    uint16_t bank; /* number of the model's bank that answers */
+    uint64_t base, len;
+    uint64_t at; /* byte of the bank that stands at base */
+} DevemuPciRange;
+
 typedef struct DevemuPci {
     uint16_t vendor, device, subsystem_vendor, subsystem;
     uint8_t revision;
@@ -251,6 +263,17 @@ typedef struct DevemuPci {
     unsigned msix_bar;     /* the BAR (0..5) that holds the table and the PBA, made by the bus */
     bool power_management; /* PCI power management capability */
     bool flr; /* function level reset, through the PCI Express or Advanced Features capability */
+
+    uint16_t command; /* command register after reset; bits outside command_mask stay so */
+    /* Where the capabilities stand, for chips whose datasheet says so; 0: the bus finds room above
+     * 0x40. */
+    uint8_t power_management_at, msi_at, msix_at, flr_at;
+    /* Offset of the first capability among the rows of the config bank; it follows those of the
+     * bus. */
+    uint8_t capabilities;
+    /* Places decoded besides the BARs, at most max of them; a function of the state, asked after
+     * each write to the config bank, each reset and each load. */
+    unsigned (*ranges)(const void *state, DevemuPciRange *ret_ranges, unsigned max);
 } DevemuPci;
 
 /* What an ISA card or motherboard chip says of itself. */
@@ -309,6 +332,11 @@ struct DevemuModel {
     /* Fill *screen; false if pixels is NULL or too small: width and height are set all the same. */
     bool (*screen)(const void *state, DevemuScreen *screen);
 
+    /* Buses only: see devemu_bus_plug() and devemu_bus_unplug(). unplug may free the bus, if that
+     * stands for dev alone. */
+    bool (*plug)(DevemuDevice *bus, DevemuDevice *dev, const char *where, struct _GError **error);
+    void (*unplug)(DevemuDevice *bus, DevemuDevice *dev);
+
     const DevemuPci *pci; /* NULL: not a PCI device */
     const DevemuIsa *isa;
 
@@ -354,6 +382,10 @@ DEVEMU_API uint64_t devemu_bank_read(DevemuDevice *dev, unsigned bank, uint64_t 
 DEVEMU_API void devemu_bank_write(DevemuDevice *dev, unsigned bank, uint64_t at, uint64_t value);
 /* The same without side effects. */
 DEVEMU_API uint64_t devemu_bank_peek(const DevemuDevice *dev, unsigned bank, uint64_t at);
+
+/* CRC-32 of IEEE 802.3 (the FCS), as zlib's crc32(): begin with crc 0, go on with what came out. On
+ * the wire the result goes out least significant byte first. */
+DEVEMU_API uint32_t devemu_crc32(uint32_t crc, const void *data, size_t len);
 
 /* --- byte order: guest memory is bytes
  * ------------------------------------------------------------------------------ */

@@ -1,0 +1,591 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * bank.c: registers from tables. Dispatch is O(1): an array by place leads to the rows that cover
+ * it.
+ */
+#include "internal.h"
+
+/* Above this a bank has raw handlers or few rows, and is searched. */
+#define MAX_PLACES 8192
+
+static uint64_t ones(unsigned bytes)
+{
+    return bytes >= 8 ? UINT64_MAX : (UINT64_C(1) << (bytes * 8)) - 1;
+}
+
+static void row_build(DevemuRow *row, const DevemuReg *reg, const DevemuBank *bank)
+{
+    bool indexed = bank->kind == DEVEMU_BANK_INDEXED;
+    uint64_t special = reg->ro | reg->w1c | reg->w1s | reg->w0c | reg->rc | reg->rsvd;
+
+    row->reg = reg;
+    row->at = reg->at;
+    row->member = reg->member;
+    row->width = reg->width;
+    row->size = reg->size ? reg->size : 1;
+    row->count = reg->count ? reg->count : 1;
+    row->stride = reg->stride ? reg->stride : (indexed ? 1 : row->size);
+    row->mask = ones(row->size);
+    row->rw = row->mask & ~special;
+    row->shown = row->mask & ~reg->wo;
+    row->plain_read = row->width && !reg->read && !reg->took && !reg->rc && !reg->window;
+    row->plain_write = row->width && !special && !reg->writable && !reg->window && !reg->unimpl;
+}
+
+static unsigned row_span(const DevemuRow *row, const DevemuBank *bank)
+{
+    unsigned element = bank->kind == DEVEMU_BANK_INDEXED ? 1 : row->size;
+
+    return (unsigned)(row->count - 1) * row->stride + element;
+}
+
+/* Every place of every row gets a node behind those of earlier rows. */
+static void index_build(DevemuBankIndex *index)
+{
+    const DevemuBank *bank = index->bank;
+    size_t nodes = 0;
+    uint16_t used = 0;
+
+    for (size_t i = 0; i < bank->reg_count; i++) {
+        nodes += row_span(&index->rows[i], bank);
+    }
+    g_assert(nodes < UINT16_MAX);
+    index->places = bank->size;
+    index->first = g_new0(uint16_t, bank->size);
+    index->nodes = g_new0(DevemuNode, nodes ? nodes : 1);
+    for (size_t i = bank->reg_count; i-- > 0;) {
+        const DevemuRow *row = &index->rows[i];
+        unsigned element = bank->kind == DEVEMU_BANK_INDEXED ? 1 : row->size;
+
+        for (unsigned e = 0; e < row->count; e++) {
+            for (unsigned b = 0; b < element; b++) {
+                uint64_t place = row->at + (uint64_t)e * row->stride + b;
+
+                g_assert(place < bank->size);
+                index->nodes[used] = (DevemuNode){.row = (uint16_t)i, .next = index->first[place]};
+                index->first[place] = ++used;
+            }
+        }
+    }
+}
+
+void devemu_banks_build(DevemuDevice *dev)
+{
+    const DevemuModel *model = dev->model;
+
+    dev->banks = g_new0(DevemuBankIndex, model->bank_count ? model->bank_count : 1);
+    for (size_t b = 0; b < model->bank_count; b++) {
+        DevemuBankIndex *index = &dev->banks[b];
+        const DevemuBank *bank = &model->banks[b];
+
+        index->bank = bank;
+        if (bank->reg_count == 0) {
+            continue;
+        }
+        index->rows = g_new0(DevemuRow, bank->reg_count);
+        for (size_t i = 0; i < bank->reg_count; i++) {
+            row_build(&index->rows[i], &bank->regs[i], bank);
+        }
+        if (bank->size <= MAX_PLACES) {
+            index_build(index);
+        }
+    }
+}
+
+void devemu_banks_free(DevemuDevice *dev)
+{
+    for (size_t b = 0; b < dev->model->bank_count; b++) {
+        g_free(dev->banks[b].rows);
+        g_free(dev->banks[b].first);
+        g_free(dev->banks[b].nodes);
+    }
+    g_free(dev->banks);
+}
+
+/* --- finding a row ---------------------------------------------------------------------------- */
+
+typedef struct Found {
+    DevemuRow *row;
+    unsigned index; /* element */
+    unsigned byte;  /* of the element that `place` is */
+} Found;
+
+static bool row_covers(DevemuRow *row, uint64_t place, bool indexed, const void *state,
+                       Found *ret_found)
+{
+    uint64_t off = place - row->at;
+    unsigned index = 0;
+
+    if (row->count > 1) {
+        index = (unsigned)(off / row->stride);
+        off -= (uint64_t)index * row->stride;
+    }
+    if (place < row->at || index >= row->count || off >= (indexed ? 1u : row->size)) {
+        return false;
+    }
+    if (row->reg->decoded && !row->reg->decoded(state)) {
+        return false;
+    }
+    *ret_found = (Found){row, index, (unsigned)off};
+    return true;
+}
+
+/* The first decoded row over place; with size, the first that begins there and is so wide. */
+static bool find(const DevemuDevice *dev, const DevemuBankIndex *index, uint64_t place,
+                 unsigned size, Found *ret_found, bool *ret_other)
+{
+    bool indexed = index->bank->kind == DEVEMU_BANK_INDEXED;
+    Found found;
+
+    if (index->first == NULL) {
+        for (size_t i = 0; i < index->bank->reg_count; i++) {
+            if (!row_covers(&index->rows[i], place, indexed, dev->state, &found)) {
+                continue;
+            }
+            if (size == 0 || (found.byte == 0 && found.row->size == size)) {
+                *ret_found = found;
+                return true;
+            }
+            *ret_other = true;
+        }
+        return false;
+    }
+    if (place >= index->places) {
+        return false;
+    }
+    for (unsigned n = index->first[place]; n != 0; n = index->nodes[n - 1].next) {
+        DevemuRow *row = &index->rows[index->nodes[n - 1].row];
+
+        if (!row_covers(row, place, indexed, dev->state, &found)) {
+            continue;
+        }
+        if (size == 0 || (found.byte == 0 && row->size == size)) {
+            *ret_found = found;
+            return true;
+        }
+        *ret_other = true;
+    }
+    return false;
+}
+
+/* --- one register ----------------------------------------------------------------------------- */
+
+static uint32_t element(const DevemuRow *row, unsigned index)
+{
+    return row->member + (uint32_t)index * row->width;
+}
+
+static uint64_t row_peek(const DevemuDevice *dev, const DevemuRow *row, unsigned index)
+{
+    const DevemuReg *reg = row->reg;
+
+    if (reg->window) {
+        uint64_t at = devemu_member_get(dev->state, reg->window_index, reg->window_width);
+
+        return devemu_bank_peek(dev, reg->window - 1u, at) & row->mask;
+    }
+    if (reg->read) {
+        return reg->read(dev->state, index) & row->mask;
+    }
+    if (row->width) {
+        return devemu_member_get(dev->state, element(row, index), row->width) & row->shown;
+    }
+    return reg->reset & row->shown;
+}
+
+static void trace_reg(DevemuDevice *dev, DevemuTraceKind kind, const DevemuBank *bank,
+                      const Found *found, uint64_t value)
+{
+    DevemuTrace trace = {
+        .kind = kind,
+        .bank = bank,
+        .reg = found->row->reg,
+        .index = found->index,
+        .size = found->row->size,
+        .at = found->row->at + (uint64_t)found->index * found->row->stride,
+        .value = value,
+    };
+
+    devemu_trace_emit(dev, &trace);
+}
+
+static void say_unimpl(DevemuDevice *dev, DevemuRow *row)
+{
+    if (row->reg->unimpl && !row->said) {
+        row->said = true;
+        devemu_log(dev, DEVEMU_LOG_UNIMPL, row->reg->name);
+    }
+}
+
+static uint64_t row_read(DevemuDevice *dev, const DevemuBank *bank, const Found *found)
+{
+    DevemuRow *row = found->row;
+    const DevemuReg *reg = row->reg;
+    uint64_t value;
+
+    if (reg->window) {
+        uint64_t at = devemu_member_get(dev->state, reg->window_index, reg->window_width);
+
+        return devemu_bank_read(dev, reg->window - 1u, at) & row->mask;
+    }
+    value = row_peek(dev, row, found->index);
+    if (G_UNLIKELY(dev->tracing)) {
+        trace_reg(dev, DEVEMU_TRACE_READ, bank, found, value);
+    }
+    if (row->plain_read) {
+        return value;
+    }
+    if (reg->rc && row->width) {
+        uint32_t at = element(row, found->index);
+        uint64_t stored = devemu_member_get(dev->state, at, row->width);
+
+        devemu_member_set(dev->state, at, row->width, stored & ~reg->rc);
+    }
+    if (reg->took) {
+        reg->took(dev->state, found->index);
+    }
+    return value;
+}
+
+static bool row_allows_write(DevemuDevice *dev, const DevemuReg *reg)
+{
+    if (reg->writable && !reg->writable(dev->state)) {
+        devemu_guest_error(dev, reg->name);
+        return false;
+    }
+    return true;
+}
+
+/* lanes: the bits that the access carries. */
+static void row_write(DevemuDevice *dev, const DevemuBank *bank, const Found *found, uint64_t value,
+                      uint64_t lanes)
+{
+    DevemuRow *row = found->row;
+    const DevemuReg *reg = row->reg;
+    uint32_t at = element(row, found->index);
+    uint64_t old = 0;
+
+    value &= row->mask & lanes;
+    if (reg->window) {
+        uint64_t place = devemu_member_get(dev->state, reg->window_index, reg->window_width);
+
+        devemu_bank_write(dev, reg->window - 1u, place, value);
+        return;
+    }
+    if (G_UNLIKELY(dev->tracing)) {
+        trace_reg(dev, DEVEMU_TRACE_WRITE, bank, found, value);
+    }
+    if (!row_allows_write(dev, reg)) {
+        return;
+    }
+    if (row->width) {
+        uint64_t set = row->rw & lanes;
+        uint64_t stored;
+
+        old = devemu_member_get(dev->state, at, row->width);
+        stored = (old & ~set) | (value & set);
+        stored &= ~(value & reg->w1c);
+        stored |= value & reg->w1s;
+        stored &= value | ~(reg->w0c & lanes);
+        devemu_member_set(dev->state, at, row->width, stored);
+        value |= old & ~lanes & ~(reg->w1c | reg->w1s) & row->mask;
+        if (((value ^ reg->reset) & reg->rsvd & lanes) != 0) {
+            devemu_guest_error(dev, reg->name);
+        }
+    }
+    say_unimpl(dev, row);
+    if (reg->wrote) {
+        reg->wrote(dev->state, found->index, value, old);
+    }
+}
+
+/* --- inner access through a window, or by the model ------------------------------------------- */
+
+uint64_t devemu_bank_read(DevemuDevice *dev, unsigned bank, uint64_t at)
+{
+    const DevemuBankIndex *index = &dev->banks[bank];
+    bool other = false;
+    Found found;
+
+    if (!find(dev, index, at, 0, &found, &other)) {
+        return index->bank->absent;
+    }
+    return row_read(dev, index->bank, &found);
+}
+
+void devemu_bank_write(DevemuDevice *dev, unsigned bank, uint64_t at, uint64_t value)
+{
+    const DevemuBankIndex *index = &dev->banks[bank];
+    bool other = false;
+    Found found;
+
+    if (find(dev, index, at, 0, &found, &other)) {
+        row_write(dev, index->bank, &found, value, UINT64_MAX);
+    } else {
+        devemu_guest_error(dev, "write to a register that does not exist");
+    }
+}
+
+uint64_t devemu_bank_peek(const DevemuDevice *dev, unsigned bank, uint64_t at)
+{
+    const DevemuBankIndex *index = &dev->banks[bank];
+    bool other = false;
+    Found found;
+
+    if (!find(dev, index, at, 0, &found, &other)) {
+        return index->bank->absent;
+    }
+    return row_peek(dev, found.row, found.index);
+}
+
+/* --- byte lanes: any size anywhere --------------------------------------------------------------
+ */
+
+static uint64_t absent_byte(const DevemuBank *bank, unsigned shift)
+{
+    return (bank->absent >> (shift & 56)) & 0xff;
+}
+
+static uint64_t lanes_read(DevemuDevice *dev, const DevemuBankIndex *index, uint64_t at,
+                           unsigned size, bool peek)
+{
+    uint64_t value = 0;
+
+    for (unsigned i = 0; i < size;) {
+        bool other = false;
+        unsigned step = 1;
+        uint64_t part;
+        Found found;
+
+        if (find(dev, index, at + i, 0, &found, &other)) {
+            part =
+                peek ? row_peek(dev, found.row, found.index) : row_read(dev, index->bank, &found);
+            part >>= found.byte * 8;
+            step = MIN(found.row->size - found.byte, size - i);
+            part &= ones(step);
+        } else {
+            part = absent_byte(index->bank, i * 8);
+        }
+        value |= part << (i * 8);
+        i += step;
+    }
+    return value;
+}
+
+static void lanes_write(DevemuDevice *dev, const DevemuBankIndex *index, uint64_t at, unsigned size,
+                        uint64_t value)
+{
+    for (unsigned i = 0; i < size;) {
+        bool other = false;
+        unsigned step = 1;
+        Found found;
+
+        if (find(dev, index, at + i, 0, &found, &other)) {
+            step = MIN(found.row->size - found.byte, size - i);
+            row_write(dev, index->bank, &found, (value >> (i * 8)) << (found.byte * 8),
+                      ones(step) << (found.byte * 8));
+        }
+        i += step;
+    }
+}
+
+/* --- the entries --------------------------------------------------------------------------------
+ */
+
+static void trace_memory(DevemuDevice *dev, DevemuTraceKind kind, const DevemuBank *bank,
+                         uint64_t at, unsigned size, uint64_t value, DevemuAccess access)
+{
+    DevemuTrace trace = {
+        .kind = kind, .access = access, .bank = bank, .at = at, .size = size, .value = value};
+
+    devemu_trace_emit(dev, &trace);
+}
+
+static bool size_ok(unsigned size)
+{
+    return size == 1 || size == 2 || size == 4 || size == 8;
+}
+
+static bool in_bank(const DevemuBank *bank, uint64_t at, unsigned size)
+{
+    return bank->size == 0 || (at < bank->size && size <= bank->size - at);
+}
+
+/* What no row took: lanes, raw handlers, or nothing. */
+static DevemuAccess read_other(DevemuDevice *dev, const DevemuBankIndex *index, uint64_t at,
+                               unsigned size, bool wrong_size, uint64_t *ret_value)
+{
+    const DevemuBank *bank = index->bank;
+    DevemuAccess access = wrong_size ? DEVEMU_ACCESS_SIZE : DEVEMU_ACCESS_NONE;
+
+    if (!in_bank(bank, at, size)) {
+        return DEVEMU_ACCESS_NONE;
+    }
+    if (bank->lanes) {
+        *ret_value = lanes_read(dev, index, at, size, false);
+        return DEVEMU_ACCESS_OK;
+    }
+    if (bank->read) {
+        access = bank->read(dev->state, at, size, ret_value);
+        if (dev->tracing && !dev->model->is_bus) {
+            trace_memory(dev, DEVEMU_TRACE_READ, bank, at, size,
+                         access == DEVEMU_ACCESS_OK ? *ret_value : 0, access);
+        }
+        return access;
+    }
+    return access;
+}
+
+static bool bank_answers(const DevemuDevice *dev, const DevemuBank *bank, unsigned size)
+{
+    (void)size;
+    return bank->kind != DEVEMU_BANK_INDEXED && (!bank->decoded || bank->decoded(dev->state));
+}
+
+DevemuAccess devemu_device_read(DevemuDevice *dev, unsigned bank, uint64_t at, unsigned size,
+                                uint64_t *ret_value)
+{
+    const DevemuBankIndex *index;
+    DevemuAccess access = DEVEMU_ACCESS_OK;
+    bool wrong_size = false;
+    bool was_busy;
+    Found found;
+
+    g_return_val_if_fail(dev != NULL && ret_value != NULL && size_ok(size), DEVEMU_ACCESS_NONE);
+    g_return_val_if_fail(bank < dev->model->bank_count, DEVEMU_ACCESS_NONE);
+    index = &dev->banks[bank];
+    was_busy = dev->busy;
+    if (!devemu_enter(dev)) {
+        return DEVEMU_ACCESS_BUSY;
+    }
+    if (!bank_answers(dev, index->bank, size)) {
+        access = DEVEMU_ACCESS_NONE;
+    } else if (index->bank->sizes != 0 && (index->bank->sizes & size) == 0) {
+        access = in_bank(index->bank, at, size) ? DEVEMU_ACCESS_SIZE : DEVEMU_ACCESS_NONE;
+    } else if (!index->bank->lanes && index->rows &&
+               find(dev, index, at, size, &found, &wrong_size)) {
+        *ret_value = row_read(dev, index->bank, &found);
+        if (found.row->plain_read) {
+            dev->busy = was_busy;
+            return DEVEMU_ACCESS_OK;
+        }
+    } else {
+        access = read_other(dev, index, at, size, wrong_size, ret_value);
+    }
+    dev->busy = was_busy;
+    if (access == DEVEMU_ACCESS_OK && !dev->model->is_bus) {
+        devemu_device_settle(dev);
+    }
+    return access;
+}
+
+DevemuAccess devemu_device_write(DevemuDevice *dev, unsigned bank, uint64_t at, unsigned size,
+                                 uint64_t value)
+{
+    const DevemuBankIndex *index;
+    const DevemuBank *b;
+    DevemuAccess access = DEVEMU_ACCESS_OK;
+    bool wrong_size = false;
+    bool settle = true;
+    bool was_busy;
+    Found found;
+
+    g_return_val_if_fail(dev != NULL && size_ok(size), DEVEMU_ACCESS_NONE);
+    g_return_val_if_fail(bank < dev->model->bank_count, DEVEMU_ACCESS_NONE);
+    index = &dev->banks[bank];
+    b = index->bank;
+    value &= ones(size);
+    was_busy = dev->busy;
+    if (!devemu_enter(dev)) {
+        return DEVEMU_ACCESS_BUSY;
+    }
+    if (!bank_answers(dev, b, size)) {
+        access = DEVEMU_ACCESS_NONE;
+    } else if (b->sizes != 0 && (b->sizes & size) == 0) {
+        access = in_bank(b, at, size) ? DEVEMU_ACCESS_SIZE : DEVEMU_ACCESS_NONE;
+    } else if (!b->lanes && index->rows && find(dev, index, at, size, &found, &wrong_size)) {
+        row_write(dev, b, &found, value, UINT64_MAX);
+    } else if (!in_bank(b, at, size)) {
+        access = DEVEMU_ACCESS_NONE;
+    } else if (b->lanes) {
+        lanes_write(dev, index, at, size, value);
+    } else if (b->write) {
+        if (dev->tracing && !dev->model->is_bus) {
+            trace_memory(dev, DEVEMU_TRACE_WRITE, b, at, size, value, DEVEMU_ACCESS_OK);
+        }
+        access = b->write(dev->state, at, size, value);
+        settle = !dev->model->is_bus;
+    } else {
+        access = wrong_size ? DEVEMU_ACCESS_SIZE : DEVEMU_ACCESS_NONE;
+    }
+    dev->busy = was_busy;
+    if (access == DEVEMU_ACCESS_OK && settle) {
+        devemu_device_settle(dev);
+    }
+    return access;
+}
+
+DevemuAccess devemu_device_peek(const DevemuDevice *dev, unsigned bank, uint64_t at, unsigned size,
+                                uint64_t *ret_value)
+{
+    const DevemuBankIndex *index;
+    bool wrong_size = false;
+    Found found;
+
+    g_return_val_if_fail(dev != NULL && ret_value != NULL && size_ok(size), DEVEMU_ACCESS_NONE);
+    g_return_val_if_fail(bank < dev->model->bank_count, DEVEMU_ACCESS_NONE);
+    index = &dev->banks[bank];
+    if (index->bank->decoded && !index->bank->decoded(dev->state)) {
+        return DEVEMU_ACCESS_NONE;
+    }
+    if (index->bank->lanes) {
+        if (!in_bank(index->bank, at, size)) {
+            return DEVEMU_ACCESS_NONE;
+        }
+        /* row_peek() changes nothing; lanes_read() shares its loop. */
+        *ret_value = lanes_read((DevemuDevice *)(uintptr_t)dev, index, at, size, true);
+        return DEVEMU_ACCESS_OK;
+    }
+    if (!index->rows || !find(dev, index, at, index->bank->kind == DEVEMU_BANK_INDEXED ? 0 : size,
+                              &found, &wrong_size)) {
+        return wrong_size ? DEVEMU_ACCESS_SIZE : DEVEMU_ACCESS_NONE;
+    }
+    *ret_value = row_peek(dev, found.row, found.index);
+    return DEVEMU_ACCESS_OK;
+}
+
+/* --- reset from the tables -----------------------------------------------------------------------
+ */
+
+static uint64_t reset_bits(const DevemuRow *row, DevemuReset kind)
+{
+    uint64_t all = UINT64_MAX;
+
+    if (kind == DEVEMU_RESET_HARD) {
+        return all & ~row->reg->keep_hard;
+    }
+    if (kind == DEVEMU_RESET_SOFT) {
+        return all & ~row->reg->keep_soft;
+    }
+    return kind == DEVEMU_RESET_STOP ? row->reg->stop : all;
+}
+
+void devemu_reset_banks(DevemuDevice *dev, DevemuReset kind)
+{
+    for (size_t b = 0; b < dev->model->bank_count; b++) {
+        const DevemuBankIndex *index = &dev->banks[b];
+
+        for (size_t i = 0; i < index->bank->reg_count; i++) {
+            const DevemuRow *row = &index->rows[i];
+            uint64_t bits = reset_bits(row, kind);
+
+            for (unsigned e = 0; row->width && bits && e < row->count; e++) {
+                uint32_t at = element(row, e);
+                uint64_t old = devemu_member_get(dev->state, at, row->width);
+
+                devemu_member_set(dev->state, at, row->width,
+                                  (old & ~bits) | (row->reg->reset & bits));
+            }
+        }
+    }
+}

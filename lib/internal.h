@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * internal.h: the inside of a device, for lib/ and buses/. Models never see it.
+ */
+#ifndef DEVEMU_INTERNAL_H
+#define DEVEMU_INTERNAL_H
+
+#include <devemu/bus.h>
+#include <devemu/device.h>
+
+#include <errno.h>
+#include <inttypes.h>
+
+/* A row as dispatch wants it: what can be known at creation is known. */
+typedef struct DevemuRow {
+    const DevemuReg *reg;
+    uint64_t mask;  /* all bits of the register */
+    uint64_t rw;    /* bits that a write simply sets */
+    uint64_t shown; /* bits that a read shows */
+    uint32_t at;
+    uint32_t member;
+    uint16_t count;
+    uint16_t stride;
+    uint8_t size;
+    uint8_t width;
+    bool plain_read;  /* the stored value, and nothing happens */
+    bool plain_write; /* all bits rw, and only `wrote` follows */
+    bool said;        /* the unimplemented register was reported */
+} DevemuRow;
+
+/* The rows that cover one place, in the order of the table. */
+typedef struct DevemuNode {
+    uint16_t row;
+    uint16_t next; /* node number plus 1; 0 ends */
+} DevemuNode;
+
+typedef struct DevemuBankIndex {
+    const DevemuBank *bank;
+    DevemuRow *rows;
+    uint16_t *first; /* by place: node number plus 1, 0 none */
+    DevemuNode *nodes;
+    uint64_t places;
+} DevemuBankIndex;
+
+typedef struct DevemuWire {
+    DevemuDevice *from, *to;
+    unsigned output, input;
+} DevemuWire;
+
+#define DEVEMU_LINES   64
+#define DEVEMU_WINDOWS 2
+#define DEVEMU_MEMORY  6 /* blocks of memory behind BLOB properties */
+
+struct DevemuDevice {
+    const DevemuModel *model;
+    void *state;
+    DevemuHostOps ops;
+    void *host;
+
+    bool busy;
+    bool tracing;   /* the host, or one further up, wants every event */
+    bool refused;   /* a frame or character was not taken since the last ready */
+    uint64_t lines; /* as told to the host and the wires */
+    uint64_t deadline;
+    DevemuBankIndex *banks;
+    DevemuWindow windows[DEVEMU_WINDOWS];
+    unsigned last_window;
+
+    uint64_t inputs;        /* levels as told to the model */
+    uint64_t host_inputs;   /* levels as the host set them */
+    uint64_t dirty_inputs;  /* may have changed while busy */
+    uint16_t *input_counts; /* high sources per line */
+    GPtrArray *wires_out;   /* DevemuWire, owned */
+    GPtrArray *wires_in;    /* DevemuWire, borrowed */
+
+    DevemuNetOps net_ops;
+    void *net;
+    DevemuCharOps char_ops;
+    void *chr;
+    DevemuBlockOps block_ops;
+    void *block;
+
+    char *name;
+    DevemuDevice *parent;
+    GPtrArray *children; /* DevemuDevice, owned */
+    GPtrArray *blobs;    /* GBytes behind BLOB properties */
+    char *options;       /* as given, for the recorder */
+
+    unsigned log_tokens;
+    uint64_t log_refill_ns;
+};
+
+/* --- events: what every entry does ---------------------------------------------------------- */
+
+/* False if the device is in an event of its own and no bus. */
+static inline bool devemu_enter(DevemuDevice *dev)
+{
+    if (G_UNLIKELY(dev->busy) && !dev->model->is_bus) {
+        return false;
+    }
+    dev->busy = true;
+    return true;
+}
+
+/* End of an event: lines, deadline, inputs that changed meanwhile. */
+void devemu_leave(DevemuDevice *dev);
+/* A bus, or the library, changed the state outside an entry. */
+void devemu_device_settle(DevemuDevice *dev);
+
+/* Not rate-limited. */
+void devemu_log(DevemuDevice *dev, DevemuLogLevel level, const char *text);
+
+void devemu_trace_emit(DevemuDevice *dev, DevemuTrace *trace);
+
+/* --- the tree -------------------------------------------------------------------------------- */
+
+/* Put child below parent: its deadline counts, it is run, saved and loaded with the parent. Reset
+ * is the bus's business. name is made unique ("x", "x.1"). ops and host as
+ * devemu_device_set_host(). */
+DEVEMU_API void devemu_device_adopt(DevemuDevice *parent, DevemuDevice *child,
+                                    const DevemuHostOps *ops, void *host, const char *name);
+/* Take it out again: lines fall, wires go, the host is gone. The caller owns child. */
+DEVEMU_API void devemu_device_orphan(DevemuDevice *child);
+DEVEMU_API const DevemuHostOps *devemu_device_host_ops(const DevemuDevice *dev, void **ret_host);
+/* A table that passes DMA and MSI from a child on to the host of a bus; host is the bus. Clock, log
+ * and trace need no passing: the library asks the nearest host above that has them. */
+DEVEMU_API extern const DevemuHostOps devemu_passing_ops;
+
+/* --- parts ------------------------------------------------------------------------------------ */
+
+void devemu_banks_build(DevemuDevice *dev);
+void devemu_banks_free(DevemuDevice *dev);
+bool devemu_properties_apply(DevemuDevice *dev, const DevemuSetting *settings, size_t count,
+                             GError **error);
+void devemu_wires_drop(DevemuDevice *dev);
+void devemu_wires_drive(DevemuDevice *dev, unsigned output, bool level);
+void devemu_inputs_settle(DevemuDevice *dev);
+
+/* An integer of width bytes in the state. */
+static inline uint64_t devemu_member_get(const void *state, uint32_t member, unsigned width)
+{
+    const uint8_t *p = (const uint8_t *)state + member;
+    uint8_t v8;
+    uint16_t v16;
+    uint32_t v32;
+    uint64_t v64;
+
+    switch (width) {
+    case 1:
+        memcpy(&v8, p, 1);
+        return v8;
+    case 2:
+        memcpy(&v16, p, 2);
+        return v16;
+    case 4:
+        memcpy(&v32, p, 4);
+        return v32;
+    case 8:
+        memcpy(&v64, p, 8);
+        return v64;
+    default:
+        return 0;
+    }
+}
+
+static inline void devemu_member_set(void *state, uint32_t member, unsigned width, uint64_t value)
+{
+    uint8_t *p = (uint8_t *)state + member;
+    uint8_t v8 = (uint8_t)value;
+    uint16_t v16 = (uint16_t)value;
+    uint32_t v32 = (uint32_t)value;
+
+    switch (width) {
+    case 1:
+        memcpy(p, &v8, 1);
+        break;
+    case 2:
+        memcpy(p, &v16, 2);
+        break;
+    case 4:
+        memcpy(p, &v32, 4);
+        break;
+    case 8:
+        memcpy(p, &value, 8);
+        break;
+    default:
+        break;
+    }
+}
+
+#endif
