@@ -341,9 +341,9 @@ uint64_t devemu_bank_peek(const DevemuDevice *dev, unsigned bank, uint64_t at)
 /* --- byte lanes: any size anywhere --------------------------------------------------------------
  */
 
-static uint64_t absent_byte(const DevemuBank *bank, unsigned shift)
+static uint64_t absent_byte(const DevemuBank *bank, uint64_t at)
 {
-    return (bank->absent >> (shift & 56)) & 0xff;
+    return (bank->absent >> ((at & 7) * 8)) & 0xff;
 }
 
 static uint64_t lanes_read(DevemuDevice *dev, const DevemuBankIndex *index, uint64_t at,
@@ -364,7 +364,7 @@ static uint64_t lanes_read(DevemuDevice *dev, const DevemuBankIndex *index, uint
             step = MIN(found.row->size - found.byte, size - i);
             part &= ones(step);
         } else {
-            part = absent_byte(index->bank, i * 8);
+            part = absent_byte(index->bank, at + i);
         }
         value |= part << (i * 8);
         i += step;

@@ -367,11 +367,25 @@ static Plan *plan_tree(DevemuDevice *dev, GVariant *dict, GError **error)
     return plan;
 }
 
+/* Lines that nothing in the tree drives are the host's: it is taken to hold them as they were. */
+static uint64_t wired_inputs(const DevemuDevice *dev)
+{
+    uint64_t wired = 0;
+
+    for (unsigned i = 0; dev->wires_in && i < dev->wires_in->len; i++) {
+        const DevemuWire *wire = g_ptr_array_index(dev->wires_in, i);
+
+        wired |= UINT64_C(1) << wire->input;
+    }
+    return wired;
+}
+
 /* Every device gets its state before any of them speaks. */
 static void plan_commit(const Plan *plan)
 {
     memcpy(plan->dev->state, plan->state, plan->dev->model->state_size);
     plan->dev->inputs = plan->inputs;
+    plan->dev->host_inputs = plan->inputs & ~wired_inputs(plan->dev);
     plan->dev->dirty_inputs = 0;
     devemu_device_revoke(plan->dev);
     for (unsigned i = 0; i < plan->children->len; i++) {

@@ -106,12 +106,25 @@ enum {
 /* Output lines 0..3 of the bus are INTA#..INTD# after the swizzle: line (device - base + pin - 1) &
  * 3, base being the bus's property "swizzle-base". */
 
-/* devfn is device << 3 | function; negative: the next free device. */
+/* devfn is device << 3 | function; negative: the next free device. bus may also be a bridge: then
+ * it is the bus below it. A dev that is no function yet gets one around it; devemu_bus_unplug(dev)
+ * takes it out of both. */
 DEVEMU_API bool devemu_pci_plug(DevemuDevice *bus, DevemuDevice *dev, int devfn, GError **error);
 /* A PCI function around one model, to be used with a bus or alone (a server): it owns dev, holds
  * the configuration space, BARs, MSI and MSI-X, and gates decode and bus mastering. Bank 0 is
  * configuration space; banks 1..6 are the BARs, bank 7 the expansion ROM. Output line 0 is INTx. */
 DEVEMU_API DevemuDevice *devemu_pci_function_new(DevemuDevice *dev, GError **error);
+
+typedef struct DevemuPciBarInfo {
+    uint64_t size; /* bytes, a power of two */
+    uint64_t base; /* as the guest placed it, whether or not it is decoded */
+    bool io, is_64, prefetch;
+} DevemuPciBarInfo;
+
+/* What a BAR (0..5; 6: the expansion ROM) of a function looks like; false if there is none. For
+ * servers. */
+DEVEMU_API bool devemu_pci_function_bar(const DevemuDevice *function, unsigned bar,
+                                        DevemuPciBarInfo *ret_info);
 
 #ifdef __cplusplus
 }

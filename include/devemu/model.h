@@ -138,8 +138,9 @@ struct DevemuBank {
      * space, HPET). A row's `wrote` is called once per register, with the bytes not written as they
      * were. */
     bool lanes;
-    uint64_t absent; /* what an index or place without a register reads as, where the bank answers
-                        it (INDEXED, lanes) */
+    /* What an index without a register reads as; in a bank with lanes, what the eight bytes of each
+     * aligned quadword read as where there is none. */
+    uint64_t absent;
 
     /* False: the bank answers nothing now. */
     bool (*decoded)(const void *state);
@@ -355,6 +356,15 @@ DEVEMU_API bool devemu_dma_write(DevemuDevice *dev, uint64_t addr, const void *b
  * Valid until the current event ends. The guest can change it at any time: decode from a copy. */
 DEVEMU_API const uint8_t *devemu_dma_view(DevemuDevice *dev, uint64_t addr, size_t len);
 DEVEMU_API uint8_t *devemu_dma_view_write(DevemuDevice *dev, uint64_t addr, size_t len);
+
+/* What was read or written in views before this is seen by the guest's processors before what comes
+ * after: between an ownership bit and what it guards. */
+static inline void devemu_dma_order(void)
+{
+#if defined(__GNUC__)
+    __atomic_thread_fence(__ATOMIC_ACQ_REL);
+#endif
+}
 
 /* Nanoseconds of the host's clock. */
 DEVEMU_API uint64_t devemu_now(const DevemuDevice *dev);

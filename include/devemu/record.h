@@ -20,6 +20,11 @@ extern "C" {
  */
 DEVEMU_API DevemuDevice *devemu_recorder_new(const DevemuModel *model, const char *options,
                                              const char *path, unsigned interval, GError **error);
+/* The same with settings as data; blobs go into the log, so that a replay needs no files. */
+DEVEMU_API DevemuDevice *devemu_recorder_new_with(const DevemuModel *model,
+                                                  const DevemuSetting *settings, size_t count,
+                                                  const char *path, unsigned interval,
+                                                  GError **error);
 /* Write out what is buffered; false if the file could not take it. */
 DEVEMU_API bool devemu_recorder_flush(DevemuDevice *recorder, GError **error);
 
