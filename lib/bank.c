@@ -8,6 +8,9 @@
 /* Above this a bank has raw handlers or few rows, and is searched. */
 #define MAX_PLACES 8192
 
+/* Small banks have an index by place and size besides. */
+#define MAX_EXACT 512
+
 static uint64_t ones(unsigned bytes)
 {
     return bytes >= 8 ? UINT64_MAX : (UINT64_C(1) << (bytes * 8)) - 1;
@@ -28,8 +31,9 @@ static void row_build(DevemuRow *row, const DevemuReg *reg, const DevemuBank *ba
     row->mask = ones(row->size);
     row->rw = row->mask & ~special;
     row->shown = row->mask & ~reg->wo;
-    row->plain_read = row->width && !reg->read && !reg->took && !reg->rc && !reg->window;
-    row->plain_write = row->width && !special && !reg->writable && !reg->window && !reg->unimpl;
+    row->quiet_read = !reg->took && !reg->rc && !reg->window;
+    row->quick_read = row->quiet_read && row->width && !reg->read;
+    row->quick_write = row->width && !special && !reg->writable && !reg->window && !reg->unimpl;
 }
 
 static unsigned row_span(const DevemuRow *row, const DevemuBank *bank)
@@ -37,6 +41,28 @@ static unsigned row_span(const DevemuRow *row, const DevemuBank *bank)
     unsigned element = bank->kind == DEVEMU_BANK_INDEXED ? 1 : row->size;
 
     return (unsigned)(row->count - 1) * row->stride + element;
+}
+
+/* Which row an access of the right size at the right place means, in one step. */
+static void exact_build(DevemuBankIndex *index)
+{
+    const DevemuBank *bank = index->bank;
+    bool indexed = bank->kind == DEVEMU_BANK_INDEXED;
+
+    if (bank->lanes || bank->decoded || bank->sizes || bank->size > MAX_EXACT) {
+        return;
+    }
+    index->exact_places = bank->size;
+    index->exact = g_new0(uint16_t, bank->size * 4);
+    for (size_t i = bank->reg_count; i-- > 0;) {
+        const DevemuRow *row = &index->rows[i];
+
+        for (unsigned e = 0; e < row->count; e++) {
+            unsigned log = indexed ? 0 : (unsigned)__builtin_ctz(row->size);
+
+            index->exact[(row->at + (uint64_t)e * row->stride) * 4 + log] = (uint16_t)(i + 1);
+        }
+    }
 }
 
 /* Every place of every row gets a node behind those of earlier rows. */
@@ -79,6 +105,8 @@ void devemu_banks_build(DevemuDevice *dev)
         const DevemuBank *bank = &model->banks[b];
 
         index->bank = bank;
+        index->passing = model->is_bus && bank->read && bank->write && bank->reg_count == 0 &&
+                         !bank->decoded && !bank->sizes && !bank->lanes;
         if (bank->reg_count == 0) {
             continue;
         }
@@ -88,6 +116,7 @@ void devemu_banks_build(DevemuDevice *dev)
         }
         if (bank->size <= MAX_PLACES) {
             index_build(index);
+            exact_build(index);
         }
     }
 }
@@ -98,6 +127,7 @@ void devemu_banks_free(DevemuDevice *dev)
         g_free(dev->banks[b].rows);
         g_free(dev->banks[b].first);
         g_free(dev->banks[b].nodes);
+        g_free(dev->banks[b].exact);
     }
     g_free(dev->banks);
 }
@@ -232,7 +262,7 @@ static uint64_t row_read(DevemuDevice *dev, const DevemuBank *bank, const Found 
     if (G_UNLIKELY(dev->tracing)) {
         trace_reg(dev, DEVEMU_TRACE_READ, bank, found, value);
     }
-    if (row->plain_read) {
+    if (row->quiet_read) {
         return value;
     }
     if (reg->rc && row->width) {
@@ -401,9 +431,9 @@ static void trace_memory(DevemuDevice *dev, DevemuTraceKind kind, const DevemuBa
     devemu_trace_emit(dev, &trace);
 }
 
-static bool size_ok(unsigned size)
+static inline bool size_ok(unsigned size)
 {
-    return size == 1 || size == 2 || size == 4 || size == 8;
+    return size - 1 < 8 && (size & (size - 1)) == 0;
 }
 
 static bool in_bank(const DevemuBank *bank, uint64_t at, unsigned size)
@@ -425,9 +455,13 @@ static DevemuAccess read_other(DevemuDevice *dev, const DevemuBankIndex *index, 
         *ret_value = lanes_read(dev, index, at, size, false);
         return DEVEMU_ACCESS_OK;
     }
+    if (dev->decorator) {
+        return dev->decorator->read(dev->state, (unsigned)(index - dev->banks), at, size,
+                                    ret_value);
+    }
     if (bank->read) {
         access = bank->read(dev->state, at, size, ret_value);
-        if (dev->tracing && !dev->model->is_bus) {
+        if (dev->tracing && !dev->is_bus) {
             trace_memory(dev, DEVEMU_TRACE_READ, bank, at, size,
                          access == DEVEMU_ACCESS_OK ? *ret_value : 0, access);
         }
@@ -436,93 +470,215 @@ static DevemuAccess read_other(DevemuDevice *dev, const DevemuBankIndex *index, 
     return access;
 }
 
-static bool bank_answers(const DevemuDevice *dev, const DevemuBank *bank, unsigned size)
+static bool bank_answers(const DevemuDevice *dev, const DevemuBank *bank)
 {
-    (void)size;
     return bank->kind != DEVEMU_BANK_INDEXED && (!bank->decoded || bank->decoded(dev->state));
 }
 
-DevemuAccess devemu_device_read(DevemuDevice *dev, unsigned bank, uint64_t at, unsigned size,
-                                uint64_t *ret_value)
+/* The row that answers an access without more thought, or NULL. */
+static inline DevemuRow *quick_row(const DevemuDevice *dev, const DevemuBankIndex *index,
+                                   uint64_t at, unsigned size)
 {
-    const DevemuBankIndex *index;
+    DevemuRow *row;
+    unsigned number;
+
+    if (G_UNLIKELY(at >= index->exact_places)) {
+        return NULL;
+    }
+    number = index->exact[at * 4 + (unsigned)__builtin_ctz(size)];
+    if (G_UNLIKELY(number == 0)) {
+        return NULL;
+    }
+    row = &index->rows[number - 1];
+    return row->reg->decoded && !row->reg->decoded(dev->state) ? NULL : row;
+}
+
+static inline unsigned quick_element(const DevemuRow *row, uint64_t at)
+{
+    return row->count == 1 ? 0 : (unsigned)((at - row->at) / row->stride);
+}
+
+static inline uint64_t quick_value(const DevemuDevice *dev, const DevemuRow *row, unsigned index)
+{
+    if (row->quick_read) {
+        return devemu_member_get(dev->state, element(row, index), row->width) & row->shown;
+    }
+    return row_peek(dev, row, index);
+}
+
+/* A read of the most frequent kind: nothing happens by it, or it goes through a window to a
+ * register of which that is true. */
+static inline bool quick_read(const DevemuDevice *dev, const DevemuBankIndex *index, uint64_t at,
+                              unsigned size, uint64_t *ret_value)
+{
+    const DevemuRow *row = quick_row(dev, index, at, size);
+    uint64_t mask;
+
+    if (G_UNLIKELY(row == NULL)) {
+        return false;
+    }
+    mask = row->mask;
+    if (row->reg->window) {
+        index = &dev->banks[row->reg->window - 1];
+        at = devemu_member_get(dev->state, row->reg->window_index, row->reg->window_width);
+        row = quick_row(dev, index, at, 1);
+        if (row == NULL) {
+            return false;
+        }
+    }
+    if (!row->quiet_read) {
+        return false;
+    }
+    *ret_value = quick_value(dev, row, quick_element(row, at)) & mask;
+    return true;
+}
+
+static DevemuAccess read_slow(DevemuDevice *dev, unsigned bank, uint64_t at, unsigned size,
+                              uint64_t *ret_value)
+{
+    const DevemuBankIndex *index = &dev->banks[bank];
     DevemuAccess access = DEVEMU_ACCESS_OK;
     bool wrong_size = false;
-    bool was_busy;
+    bool was_busy = dev->busy;
     Found found;
 
-    g_return_val_if_fail(dev != NULL && ret_value != NULL && size_ok(size), DEVEMU_ACCESS_NONE);
-    g_return_val_if_fail(bank < dev->model->bank_count, DEVEMU_ACCESS_NONE);
-    index = &dev->banks[bank];
-    was_busy = dev->busy;
     if (!devemu_enter(dev)) {
         return DEVEMU_ACCESS_BUSY;
     }
-    if (!bank_answers(dev, index->bank, size)) {
+    if (!bank_answers(dev, index->bank)) {
         access = DEVEMU_ACCESS_NONE;
     } else if (index->bank->sizes != 0 && (index->bank->sizes & size) == 0) {
         access = in_bank(index->bank, at, size) ? DEVEMU_ACCESS_SIZE : DEVEMU_ACCESS_NONE;
     } else if (!index->bank->lanes && index->rows &&
                find(dev, index, at, size, &found, &wrong_size)) {
         *ret_value = row_read(dev, index->bank, &found);
-        if (found.row->plain_read) {
-            dev->busy = was_busy;
-            return DEVEMU_ACCESS_OK;
-        }
     } else {
         access = read_other(dev, index, at, size, wrong_size, ret_value);
     }
     dev->busy = was_busy;
-    if (access == DEVEMU_ACCESS_OK && !dev->model->is_bus) {
+    if (access == DEVEMU_ACCESS_OK && !dev->is_bus) {
         devemu_device_settle(dev);
     }
     return access;
 }
 
-DevemuAccess devemu_device_write(DevemuDevice *dev, unsigned bank, uint64_t at, unsigned size,
-                                 uint64_t value)
+DevemuAccess devemu_device_read(DevemuDevice *dev, unsigned bank, uint64_t at, unsigned size,
+                                uint64_t *ret_value)
 {
-    const DevemuBankIndex *index;
-    const DevemuBank *b;
+    g_return_val_if_fail(dev != NULL && ret_value != NULL && size_ok(size) &&
+                             bank < dev->bank_count,
+                         DEVEMU_ACCESS_NONE);
+    if (dev->banks[bank].passing && in_bank(dev->banks[bank].bank, at, size)) {
+        return dev->banks[bank].bank->read(dev->state, at, size, ret_value);
+    }
+    if (G_LIKELY(!dev->tracing && !dev->busy) &&
+        quick_read(dev, &dev->banks[bank], at, size, ret_value)) {
+        return DEVEMU_ACCESS_OK;
+    }
+    return read_slow(dev, bank, at, size, ret_value);
+}
+
+static DevemuAccess write_other(DevemuDevice *dev, unsigned bank, uint64_t at, unsigned size,
+                                uint64_t value, bool wrong_size)
+{
+    const DevemuBankIndex *index = &dev->banks[bank];
+    const DevemuBank *b = index->bank;
+
+    if (!in_bank(b, at, size)) {
+        return DEVEMU_ACCESS_NONE;
+    }
+    if (b->lanes) {
+        lanes_write(dev, index, at, size, value);
+        return DEVEMU_ACCESS_OK;
+    }
+    if (dev->decorator) {
+        return dev->decorator->write(dev->state, bank, at, size, value);
+    }
+    if (b->write) {
+        if (dev->tracing && !dev->is_bus) {
+            trace_memory(dev, DEVEMU_TRACE_WRITE, b, at, size, value, DEVEMU_ACCESS_OK);
+        }
+        return b->write(dev->state, at, size, value);
+    }
+    return wrong_size ? DEVEMU_ACCESS_SIZE : DEVEMU_ACCESS_NONE;
+}
+
+static DevemuAccess write_slow(DevemuDevice *dev, unsigned bank, uint64_t at, unsigned size,
+                               uint64_t value)
+{
+    const DevemuBankIndex *index = &dev->banks[bank];
+    const DevemuBank *b = index->bank;
     DevemuAccess access = DEVEMU_ACCESS_OK;
     bool wrong_size = false;
     bool settle = true;
-    bool was_busy;
+    bool was_busy = dev->busy;
     Found found;
 
-    g_return_val_if_fail(dev != NULL && size_ok(size), DEVEMU_ACCESS_NONE);
-    g_return_val_if_fail(bank < dev->model->bank_count, DEVEMU_ACCESS_NONE);
-    index = &dev->banks[bank];
-    b = index->bank;
-    value &= ones(size);
-    was_busy = dev->busy;
     if (!devemu_enter(dev)) {
         return DEVEMU_ACCESS_BUSY;
     }
-    if (!bank_answers(dev, b, size)) {
+    if (!bank_answers(dev, b)) {
         access = DEVEMU_ACCESS_NONE;
     } else if (b->sizes != 0 && (b->sizes & size) == 0) {
         access = in_bank(b, at, size) ? DEVEMU_ACCESS_SIZE : DEVEMU_ACCESS_NONE;
     } else if (!b->lanes && index->rows && find(dev, index, at, size, &found, &wrong_size)) {
         row_write(dev, b, &found, value, UINT64_MAX);
-    } else if (!in_bank(b, at, size)) {
-        access = DEVEMU_ACCESS_NONE;
-    } else if (b->lanes) {
-        lanes_write(dev, index, at, size, value);
-    } else if (b->write) {
-        if (dev->tracing && !dev->model->is_bus) {
-            trace_memory(dev, DEVEMU_TRACE_WRITE, b, at, size, value, DEVEMU_ACCESS_OK);
-        }
-        access = b->write(dev->state, at, size, value);
-        settle = !dev->model->is_bus;
     } else {
-        access = wrong_size ? DEVEMU_ACCESS_SIZE : DEVEMU_ACCESS_NONE;
+        access = write_other(dev, bank, at, size, value, wrong_size);
+        settle = !dev->is_bus || b->lanes;
     }
     dev->busy = was_busy;
     if (access == DEVEMU_ACCESS_OK && settle) {
         devemu_device_settle(dev);
     }
     return access;
+}
+
+/* A register that simply takes what is written, or a window on one. */
+static inline bool quick_write(DevemuDevice *dev, const DevemuBankIndex *index, uint64_t at,
+                               unsigned size, uint64_t value)
+{
+    const DevemuRow *row = quick_row(dev, index, at, size);
+    uint64_t old;
+    uint32_t member;
+    unsigned number;
+
+    if (row && row->reg->window) {
+        index = &dev->banks[row->reg->window - 1];
+        at = devemu_member_get(dev->state, row->reg->window_index, row->reg->window_width);
+        row = quick_row(dev, index, at, 1);
+    }
+    if (row == NULL || !row->quick_write) {
+        return false;
+    }
+    number = quick_element(row, at);
+    member = element(row, number);
+    value &= row->mask;
+    old = devemu_member_get(dev->state, member, row->width);
+    devemu_member_set(dev->state, member, row->width, value);
+    if (row->reg->wrote) {
+        dev->busy = true;
+        row->reg->wrote(dev->state, number, value, old);
+        dev->busy = false;
+    }
+    return true;
+}
+
+DevemuAccess devemu_device_write(DevemuDevice *dev, unsigned bank, uint64_t at, unsigned size,
+                                 uint64_t value)
+{
+    g_return_val_if_fail(dev != NULL && size_ok(size) && bank < dev->bank_count,
+                         DEVEMU_ACCESS_NONE);
+    value &= ones(size);
+    if (dev->banks[bank].passing && in_bank(dev->banks[bank].bank, at, size)) {
+        return dev->banks[bank].bank->write(dev->state, at, size, value);
+    }
+    if (G_LIKELY(!dev->tracing && !dev->busy) &&
+        quick_write(dev, &dev->banks[bank], at, size, value)) {
+        devemu_device_settle(dev);
+        return DEVEMU_ACCESS_OK;
+    }
+    return write_slow(dev, bank, at, size, value);
 }
 
 DevemuAccess devemu_device_peek(const DevemuDevice *dev, unsigned bank, uint64_t at, unsigned size,
@@ -534,6 +690,9 @@ DevemuAccess devemu_device_peek(const DevemuDevice *dev, unsigned bank, uint64_t
 
     g_return_val_if_fail(dev != NULL && ret_value != NULL && size_ok(size), DEVEMU_ACCESS_NONE);
     g_return_val_if_fail(bank < dev->model->bank_count, DEVEMU_ACCESS_NONE);
+    if (dev->decorator) {
+        return devemu_device_peek(devemu_device_child(dev, 0), bank, at, size, ret_value);
+    }
     index = &dev->banks[bank];
     if (index->bank->decoded && !index->bank->decoded(dev->state)) {
         return DEVEMU_ACCESS_NONE;

@@ -66,6 +66,8 @@ DevemuDevice *devemu_device_new_with(const DevemuModel *model, const DevemuSetti
     g_return_val_if_fail(count_names(model->inputs) <= DEVEMU_LINES, NULL);
     dev = g_malloc0(head + model->state_size);
     dev->model = model;
+    dev->is_bus = model->is_bus;
+    dev->bank_count = (unsigned)model->bank_count;
     dev->state = (uint8_t *)dev + head;
     *(DevemuDevice **)dev->state = dev;
     dev->deadline = DEVEMU_NEVER;
@@ -237,6 +239,9 @@ void devemu_trace_emit(DevemuDevice *dev, DevemuTrace *trace)
 {
     const DevemuDevice *above = dev;
 
+    if (dev->decorator) {
+        return; /* the device below tells the same */
+    }
     trace->device = dev;
     while (above->ops.trace == NULL) {
         above = above->parent;
@@ -291,9 +296,9 @@ static uint64_t earliest(const DevemuDevice *dev)
     uint64_t when = DEVEMU_NEVER;
 
     for (const DevemuTimer *t = dev->model->timers; t && t->name; t++) {
-        uint64_t due = devemu_member_get(dev->state, t->member, 8);
+        const uint64_t *due = (const uint64_t *)(const void *)((uint8_t *)dev->state + t->member);
 
-        when = MIN(when, due);
+        when = MIN(when, *due);
     }
     for (unsigned i = 0; dev->children && i < dev->children->len; i++) {
         const DevemuDevice *child = g_ptr_array_index(dev->children, i);
@@ -319,13 +324,10 @@ static void tell_deadline(DevemuDevice *dev)
     }
 }
 
-void devemu_device_settle(DevemuDevice *dev)
+static void settle_changed(DevemuDevice *dev)
 {
     bool was_busy = dev->busy;
 
-    if (G_UNLIKELY(was_busy) && !dev->model->is_bus) {
-        return; /* the event under way will */
-    }
     dev->busy = true;
     /* An output wired to the device's own input could swing for ever: so many rounds an event. */
     for (unsigned round = 0; round < SETTLE_ROUNDS; round++) {
@@ -339,6 +341,21 @@ void devemu_device_settle(DevemuDevice *dev)
     }
     tell_deadline(dev);
     dev->busy = was_busy;
+}
+
+void devemu_device_settle(DevemuDevice *dev)
+{
+    uint64_t lines;
+
+    if (G_UNLIKELY(dev->busy) && !dev->is_bus) {
+        return; /* the event under way will */
+    }
+    lines = dev->model->lines ? dev->model->lines(dev->state) : 0;
+    if (G_UNLIKELY(lines != dev->lines || dev->dirty_inputs != 0)) {
+        settle_changed(dev);
+    } else if (earliest(dev) != dev->deadline) {
+        tell_deadline(dev);
+    }
 }
 
 void devemu_leave(DevemuDevice *dev)

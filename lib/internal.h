@@ -23,8 +23,9 @@ typedef struct DevemuRow {
     uint16_t stride;
     uint8_t size;
     uint8_t width;
-    bool plain_read;  /* the stored value, and nothing happens */
-    bool plain_write; /* all bits rw, and only `wrote` follows */
+    bool quiet_read;  /* reading changes nothing */
+    bool quick_read;  /* and the value is simply the stored one */
+    bool quick_write; /* all bits rw: stored, and at most `wrote` follows */
     bool said;        /* the unimplemented register was reported */
 } DevemuRow;
 
@@ -39,7 +40,13 @@ typedef struct DevemuBankIndex {
     DevemuRow *rows;
     uint16_t *first; /* by place: node number plus 1, 0 none */
     DevemuNode *nodes;
-    uint64_t places;
+    uint64_t places; /* of first; 0: the bank is searched */
+    /* By place * 4 + log2 of the size: the first row that begins there in this size, plus 1, in
+     * banks where an access needs no more thought than that. Of a bank of indexes only size 1
+     * counts. */
+    uint16_t *exact;
+    uint64_t exact_places;
+    bool passing; /* of a bus: every access goes straight to the bank's handlers */
 } DevemuBankIndex;
 
 typedef struct DevemuWire {
@@ -47,16 +54,28 @@ typedef struct DevemuWire {
     unsigned output, input;
 } DevemuWire;
 
+/* A decorator stands for the one device below it, its first child: it has that one's banks without
+ * rows or handlers of its own, accesses come here with the number of the bank, peeks go on to the
+ * device below, and what there is to trace that one tells. */
+typedef struct DevemuDecorator {
+    DevemuAccess (*read)(void *state, unsigned bank, uint64_t at, unsigned size,
+                         uint64_t *ret_value);
+    DevemuAccess (*write)(void *state, unsigned bank, uint64_t at, unsigned size, uint64_t value);
+} DevemuDecorator;
+
 #define DEVEMU_LINES   64
 #define DEVEMU_WINDOWS 2
 #define DEVEMU_MEMORY  6 /* blocks of memory behind BLOB properties */
 
 struct DevemuDevice {
     const DevemuModel *model;
+    const DevemuDecorator *decorator; /* NULL: a device in its own right */
     void *state;
     DevemuHostOps ops;
     void *host;
 
+    unsigned bank_count;
+    bool is_bus;
     bool busy;
     bool tracing;   /* the host, or one further up, wants every event */
     bool refused;   /* a frame or character was not taken since the last ready */
@@ -95,7 +114,7 @@ struct DevemuDevice {
 /* False if the device is in an event of its own and no bus. */
 static inline bool devemu_enter(DevemuDevice *dev)
 {
-    if (G_UNLIKELY(dev->busy) && !dev->model->is_bus) {
+    if (G_UNLIKELY(dev->busy) && !dev->is_bus) {
         return false;
     }
     dev->busy = true;
