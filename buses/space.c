@@ -69,8 +69,7 @@ bool devemu_space_enable(DevemuSpace *space, unsigned id, bool reads, bool write
     return false;
 }
 
-/* --- the flat list
- * ---------------------------------------------------------------------------------- */
+/* --- the flat list ----------------------------------------------------------------- */
 
 static int by_number(gconstpointer a, gconstpointer b)
 {
@@ -172,8 +171,29 @@ static const DevemuSegment *segment_find(DevemuSpace *space, uint64_t at)
     return &segments[low];
 }
 
-/* --- accesses
- * ------------------------------------------------------------------------------------------ */
+/* May m take an access that goes on behind the segment where it begins? Only if it covers all of it
+ * and nobody of a higher priority has a part. */
+static bool takes_whole(DevemuSpace *space, const DevemuMapping *m, uint64_t at, unsigned size)
+{
+    const DevemuSegment *segment = segment_find(space, at);
+    const DevemuSegment *end = &g_array_index(space->segments, DevemuSegment, 0);
+    uint64_t last = at + (size - 1);
+
+    end += space->segments->len;
+    if (last > m->last) {
+        return false;
+    }
+    for (segment++; segment < end && segment->base <= last; segment++) {
+        if (segment->count > 0 &&
+            mapping_at(space, g_array_index(space->order, unsigned, segment->first))->priority >
+                m->priority) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* --- accesses ---------------------------------------------------------------------- */
 
 static uint64_t ram_read(const uint8_t *p, unsigned size)
 {
@@ -249,14 +269,13 @@ DevemuAccess devemu_space_read(DevemuSpace *space, uint64_t at, unsigned size, u
 {
     const DevemuSegment *segment;
     unsigned first, count;
+    bool crosses;
 
     if (at > space->last || size - 1 > space->last - at) {
         return DEVEMU_ACCESS_NONE;
     }
     segment = segment_find(space, at);
-    if (G_UNLIKELY(size - 1 > segment->last - at)) {
-        return read_halves(space, at, size, ret_value);
-    }
+    crosses = size - 1 > segment->last - at;
     first = segment->first;
     count = segment->count;
     for (unsigned i = 0; i < count && first + i < space->order->len; i++) {
@@ -266,6 +285,9 @@ DevemuAccess devemu_space_read(DevemuSpace *space, uint64_t at, unsigned size, u
 
         if (!m->reads) {
             continue;
+        }
+        if (G_UNLIKELY(crosses) && !takes_whole(space, m, at, size)) {
+            return read_halves(space, at, size, ret_value);
         }
         if (m->dev == NULL) {
             *ret_value = ram_read(m->ram + (at - m->base), size);
@@ -279,21 +301,20 @@ DevemuAccess devemu_space_read(DevemuSpace *space, uint64_t at, unsigned size, u
             return read_halves(space, at, size, ret_value);
         }
     }
-    return DEVEMU_ACCESS_NONE;
+    return crosses ? read_halves(space, at, size, ret_value) : DEVEMU_ACCESS_NONE;
 }
 
 DevemuAccess devemu_space_write(DevemuSpace *space, uint64_t at, unsigned size, uint64_t value)
 {
     const DevemuSegment *segment;
     unsigned first, count;
+    bool crosses;
 
     if (at > space->last || size - 1 > space->last - at) {
         return DEVEMU_ACCESS_NONE;
     }
     segment = segment_find(space, at);
-    if (G_UNLIKELY(size - 1 > segment->last - at)) {
-        return write_halves(space, at, size, value);
-    }
+    crosses = size - 1 > segment->last - at;
     first = segment->first;
     count = segment->count;
     for (unsigned i = 0; i < count && first + i < space->order->len; i++) {
@@ -303,6 +324,9 @@ DevemuAccess devemu_space_write(DevemuSpace *space, uint64_t at, unsigned size, 
 
         if (!m->writes) {
             continue;
+        }
+        if (G_UNLIKELY(crosses) && !takes_whole(space, m, at, size)) {
+            return write_halves(space, at, size, value);
         }
         if (m->dev == NULL) {
             if (!m->rom) {
@@ -318,12 +342,10 @@ DevemuAccess devemu_space_write(DevemuSpace *space, uint64_t at, unsigned size, 
             return write_halves(space, at, size, value);
         }
     }
-    return DEVEMU_ACCESS_NONE;
+    return crosses ? write_halves(space, at, size, value) : DEVEMU_ACCESS_NONE;
 }
 
-/* --- DMA
- * --------------------------------------------------------------------------------------------------
- */
+/* --- DMA --------------------------------------------------------------------------- */
 
 /* The first mapping of a segment that is enabled for this direction. */
 static const DevemuMapping *answering(const DevemuSpace *space, const DevemuSegment *segment,

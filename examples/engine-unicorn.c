@@ -1,48 +1,78 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The engine on Unicorn 2.0.1 (Debian 12), an x86 interpreter in the process: no /dev/kvm, and the
+ * The engine on Unicorn 2.0.1 (Debian 12), an x86 translator in the process: no /dev/kvm, and the
  * same run every time.
  *
- * Unicorn translates and executes; what QEMU does around its CPU is done here: interrupts, exceptions
- * and INT n are delivered by hand (Intel SDM vol. 3, chapters 6 and 20), between two basic blocks or
- * in the interrupt hook. Unicorn's register calls do not reach hidden state (segment bases in unreal
- * mode, A20, the interrupt shadow, error codes), so the state is read and written whole: a
- * uc_context is a copy of QEMU's CPU structure. `struct cpu` names what is needed of it; it is true
- * for this one release of the library, and engine_new() refuses any other.
+ * Unicorn translates and executes; what QEMU does around its CPU is done here: interrupts,
+ * exceptions and INT n are delivered by hand (Intel SDM vol. 3, chapters 6 and 20), between two
+ * blocks or in the interrupt hook. Unicorn's register calls do not reach hidden state (segment
+ * bases in unreal mode, A20, the interrupt shadow, error codes), so the state is read and written
+ * whole: a uc_context is a copy of QEMU's CPU structure. `struct cpu` names what is needed of it;
+ * it is true for this one release of the library, and engine_new() refuses any other.
  *
  * The SVM intercepts of the emulated CPU are used from outside: with the guest flag set, RDTSC,
- * CPUID, HLT and most exceptions leave through the interrupt hook before they do anything. That gives
- * a deterministic time stamp counter and a HLT that cannot be mistaken for a stop.
+ * CPUID, HLT and most exceptions leave through the interrupt hook before they do anything. That
+ * gives a deterministic time stamp counter and a HLT that cannot be mistaken for a stop.
  *
- * Not modelled: interrupts in long mode, task gates, the limits of the stack segment and accessed bits
- * when an interrupt is entered, NMI, SMI, the local APIC, SMM; MTRRs are not saved.
+ * Not modelled: interrupts in long mode, task gates, the limits of the stack segment and accessed
+ * bits when an interrupt is entered, NMI, SMI and SMM, the local APIC, RAM above 4 GB; MTRRs are
+ * not saved.
+ *
+ * The file is long because an engine is one file: half of it is Unicorn, half entering interrupts.
  */
 #include "engine.h"
 
+#include <dlfcn.h>
+#include <gmodule.h>
 #include <string.h>
 #include <unicorn/unicorn.h>
 
 enum {
-    ES, CS, SS, DS, FS, GS, /* the CPU structure's order */
-    ECX = 1, EDX = 2, EBX = 3, ESP = 4,
+    ES,
+    CS,
+    SS,
+    DS,
+    FS,
+    GS, /* the CPU structure's order */
+    ECX = 1,
+    EDX = 2,
+    EBX = 3,
+    ESP = 4,
 
     CF_AND_FRIENDS = 0x08d5, /* OF SF ZF AF PF CF, kept lazily by the translator */
-    TF = 1 << 8, IF = 1 << 9, DF = 1 << 10, NT = 1 << 14, RF = 1 << 16, VM = 1 << 17, AC = 1 << 18,
+    TF = 1 << 8,
+    IF = 1 << 9,
+    DF = 1 << 10,
+    NT = 1 << 14,
+    RF = 1 << 16,
+    VM = 1 << 17,
+    AC = 1 << 18,
     EFLAGS_ONE = 1 << 1,
     CC_OP_EFLAGS = 1, /* the lazy flags are in cc_src */
 
     CR0_PE = 1 << 0,
     CR0_RESET = 0x60000010,
-    CR4_PSE = 1 << 4, CR4_PAE = 1 << 5,
+    CR4_PSE = 1 << 4,
+    CR4_PAE = 1 << 5,
     EFER_LMA = 1 << 10,
 
-    SEG_ACCESSED_DATA = 0x9300, SEG_ACCESSED_CODE = 0x9b00,
-    SEG_G = 1 << 23, SEG_BIG = 1 << 22, SEG_PRESENT = 1 << 15, SEG_USER = 1 << 12,
-    SEG_CODE = 1 << 11, SEG_CONFORMING = 1 << 10, SEG_WRITABLE = 1 << 9,
+    SEG_ACCESSED_DATA = 0x9300,
+    SEG_ACCESSED_CODE = 0x9b00,
+    SEG_G = 1 << 23,
+    SEG_BIG = 1 << 22,
+    SEG_PRESENT = 1 << 15,
+    SEG_USER = 1 << 12,
+    SEG_CODE = 1 << 11,
+    SEG_CONFORMING = 1 << 10,
+    SEG_WRITABLE = 1 << 9,
     TSS_386 = 1 << 11,
 
     /* the translator's summary of the state */
-    HF_CPL = 3, HF_INHIBIT = 1 << 3, HF_CS32 = 1 << 4, HF_SS32 = 1 << 5, HF_ADDSEG = 1 << 6,
+    HF_CPL = 3,
+    HF_INHIBIT = 1 << 3,
+    HF_CS32 = 1 << 4,
+    HF_SS32 = 1 << 5,
+    HF_ADDSEG = 1 << 6,
     HF_GUEST = 1 << 21,
 
     /* numbers in the interrupt hook */
@@ -52,16 +82,22 @@ enum {
     EXIT_CPUID = EXIT_BASE + 0x72,
     EXIT_HLT = EXIT_BASE + 0x78,
     EXIT_RDTSCP = EXIT_BASE + 0x87,
-    EXIT_ICEBP = EXIT_BASE + 0x88, /* would hang Unicorn in its debugger loop */
     INTERCEPT_BASE = EXIT_BASE + 0x60, /* bit 0 of the intercept mask */
 
-    DB = 1, BP = 3, DF_FAULT = 8, TS = 10, NP = 11, STACK = 12, GP = 13, PF = 14, ALIGN = 17,
+    DF_FAULT = 8,
+    TS = 10,
+    NP = 11,
+    GP = 13,
+    PF = 14,
+    ALIGN = 17, /* vectors */
 
     PAGE = 4096,
 };
 
-/* Unbacked space above RAM; guests see 36 bits of address. */
-static const uint64_t address_end = UINT64_C(1) << 36;
+static const uint64_t cr0_pg = UINT64_C(1) << 31, table_mask = UINT64_C(0x000ffffffffff000);
+
+/* RAM is below ram_end: code is forgotten by linear address. Nothing is backed above. */
+static const uint64_t ram_end = UINT64_C(1) << 32, address_end = UINT64_C(1) << 36;
 
 struct segment {
     uint32_t selector;
@@ -91,8 +127,8 @@ struct cpu {
     int32_t is_int; /* stays set after INT n and then spoils the EIP of every intercept */
     uint64_t next_eip;
     uint64_t dr[8];
-    void *watch[4]; /* host pointers */
-    int32_t old_exception; /* stays set after a page fault and then makes a double fault of the next */
+    void *watch[4];        /* host pointers */
+    int32_t old_exception; /* stays set after a page fault; the next would be a double fault */
     uint64_t vm_vmcb, tsc_offset, intercept;
     uint16_t intercept_cr_read, intercept_cr_write, intercept_dr_read, intercept_dr_write;
     uint32_t intercept_exceptions;
@@ -128,20 +164,26 @@ struct Engine {
     EngineOps ops;
     void *opaque;
     uc_engine *uc;
-    uc_context *context;
-    struct cpu *cpu;     /* in context: valid between fetch() and commit() */
+    uc_context *context, *walked;
+    struct cpu *cpu; /* in context: valid between fetch() and commit() */
+    void (*set_page)(void *cpu, uint64_t linear, uint64_t physical, uint32_t attrs, int prot,
+                     int mmu_idx, uint64_t size); /* the library's */
     struct cpu at_reset;
-    GPtrArray *regions;  /* of struct region; after the first run they cover all space */
+    GPtrArray *regions; /* of struct region; after the first run they cover all space */
     bool covered;
 
     uint64_t blocks, until;
     bool intr;
-    bool shadow;         /* the next block is in the shadow of STI or MOV SS: INTR waits */
-    bool running;        /* in uc_emu_start() */
+    bool shadow;    /* the next block is in the shadow of STI or MOV SS: INTR waits */
+    bool restarted; /* the next block is not a new one */
+    bool mended;
     bool halted, shut_down, failed;
-    bool stop, reset, flush; /* asked for in a callback, done between blocks */
+    bool stop;
     char *message;
 };
+
+/* Whose code the library runs or forgets. */
+static _Thread_local Engine *running;
 
 /* The state: fetch(), change e->cpu, commit(). */
 
@@ -199,13 +241,6 @@ G_GNUC_PRINTF(2, 3) static void fail(Engine *e, const char *format, ...)
     va_end(args);
 }
 
-static void leave_blocks(Engine *e)
-{
-    if (e->running) {
-        uc_emu_stop(e->uc);
-    }
-}
-
 /* Memory. */
 
 static struct region *region_at(const Engine *e, uint64_t addr)
@@ -241,7 +276,7 @@ static void add_region(Engine *e, uint64_t addr, uint64_t size, void *ram, bool 
     struct region *region = g_new0(struct region, 1);
     uc_err err;
 
-    *region = (struct region){ e, addr, size, ram, readonly };
+    *region = (struct region){e, addr, size, ram, readonly};
     err = ram ? uc_mem_map_ptr(e->uc, addr, size, UC_PROT_ALL, ram)
               : uc_mmio_map(e->uc, addr, size, read_region, region, write_region, region);
     if (!err && readonly) {
@@ -256,6 +291,48 @@ static void add_region(Engine *e, uint64_t addr, uint64_t size, void *ram, bool 
     g_ptr_array_add(e->regions, region);
 }
 
+/* The TLB has no call of its own; a new region empties it. */
+static void flush_tlb(Engine *e)
+{
+    static uint8_t nothing[PAGE] __attribute__((aligned(4096)));
+
+    uc_mem_map_ptr(e->uc, address_end, PAGE, UC_PROT_READ, nothing);
+    uc_mem_unmap(e->uc, address_end, PAGE);
+}
+
+/*
+ * Translations of code in mapped memory go stale. The library forgets them by the linear address of
+ * the moment, so paging and the A20 mask are put aside; it has no other call (the one that forgets
+ * all clears a gigabyte of translations each time).
+ */
+static void forget_code(Engine *e, uint64_t addr, uint64_t len)
+{
+    Engine *outer = running;
+    uint64_t cr0;
+    int32_t a20_mask;
+    bool aside;
+
+    fetch(e);
+    cr0 = e->cpu->cr[0];
+    a20_mask = e->cpu->a20_mask;
+    aside = (cr0 & cr0_pg) || a20_mask != -1;
+    if (aside) {
+        e->cpu->cr[0] = cr0 & ~cr0_pg;
+        e->cpu->a20_mask = -1;
+        commit(e);
+        flush_tlb(e);
+    }
+    running = e;
+    uc_ctl_remove_cache(e->uc, addr, addr + len);
+    running = outer;
+    if (aside) {
+        e->cpu->cr[0] = cr0;
+        e->cpu->a20_mask = a20_mask;
+        commit(e);
+        flush_tlb(e);
+    }
+}
+
 /* Takes a range out of whatever is mapped, keeps what sticks out on both sides. */
 static void carve(Engine *e, uint64_t addr, uint64_t size)
 {
@@ -266,6 +343,9 @@ static void carve(Engine *e, uint64_t addr, uint64_t size)
         struct region *region = g_ptr_array_index(e->regions, i);
 
         if (region->addr < end && addr < region->addr + region->size) {
+            if (region->ram) {
+                forget_code(e, region->addr, region->size);
+            }
             uc_mem_unmap(e->uc, region->addr, region->size);
             g_ptr_array_add(hit, g_ptr_array_steal_index_fast(e->regions, i));
         }
@@ -286,15 +366,12 @@ static void carve(Engine *e, uint64_t addr, uint64_t size)
 
 static void change_map(Engine *e, uint64_t addr, uint64_t size, void *ram, bool readonly)
 {
-    g_return_if_fail(size && !(addr % PAGE) && !(size % PAGE) && addr + size <= address_end);
+    g_return_if_fail(size && !(addr % PAGE) && !(size % PAGE) && addr + size <= ram_end);
 
     carve(e, addr, size);
     if (ram || e->covered) {
         add_region(e, addr, size, ram, readonly);
     }
-    /* translations are found by a number that the next mapping may get again */
-    e->flush = true;
-    leave_blocks(e);
 }
 
 void engine_map_ram(Engine *e, uint64_t addr, uint64_t size, void *ram, bool readonly)
@@ -337,63 +414,74 @@ static void cover_gaps(Engine *e)
 
 void engine_ram_written(Engine *e, uint64_t addr, uint64_t len)
 {
-    uint8_t copy[PAGE];
-
-    /* the one call that forgets translations by physical address is a write */
     while (len) {
         const struct region *region = region_at(e, addr);
-        uint64_t part = MIN(len, PAGE - addr % PAGE);
+        uint64_t part = region ? MIN(len, region->size - (addr - region->addr)) : len;
 
         if (region && region->ram) {
-            memcpy(copy, region->ram + (addr - region->addr), part);
-            uc_mem_write(e->uc, addr, copy, part);
+            forget_code(e, addr, part);
         }
         addr += part;
         len -= part;
     }
 }
 
-/* The TLB has no call of its own; a new region empties it. */
-static void flush_tlb(Engine *e)
+/* Within a page. The code that a write hits is not forgotten: stack frames are not code. */
+static void access_physical(Engine *e, uint64_t addr, void *buf, size_t len, bool write)
 {
-    static uint8_t nothing[PAGE] __attribute__((aligned(4096)));
+    const struct region *region = region_at(e, addr);
+    uint64_t val = 0;
 
-    uc_mem_map_ptr(e->uc, address_end, PAGE, UC_PROT_READ, nothing);
-    uc_mem_unmap(e->uc, address_end, PAGE);
+    if (region && region->ram) {
+        uint8_t *ram = region->ram + (addr - region->addr);
+
+        if (!write) {
+            memcpy(buf, ram, len);
+        } else if (!region->readonly) {
+            memcpy(ram, buf, len);
+        }
+    } else if (write) {
+        memcpy(&val, buf, len);
+        e->ops.mmio_write(e->opaque, addr, len, val);
+    } else {
+        val = e->ops.mmio_read(e->opaque, addr, len);
+        memcpy(buf, &val, len);
+    }
 }
 
-static bool read_physical(Engine *e, uint64_t addr, void *buf, size_t len)
+/* 32-bit or PAE tables; presence only. */
+static bool walk(Engine *e, const struct cpu *cpu, uint64_t linear, uint64_t *ret_physical)
 {
-    return uc_mem_read(e->uc, addr & (uint64_t)(int64_t)e->cpu->a20_mask, buf, len) == UC_ERR_OK;
-}
-
-/* A walk of 32-bit or PAE tables; presence only. Long mode does not come here. */
-static bool walk(Engine *e, uint32_t linear, uint64_t *ret_physical)
-{
-    const struct cpu *cpu = e->cpu;
     bool pae = cpu->cr[4] & CR4_PAE;
     unsigned entry_size = pae ? 8 : 4, index_bits = pae ? 9 : 10;
-    uint64_t table = cpu->cr[3] & (pae ? 0xffffffe0 : 0xfffff000), entry = 0;
+    uint64_t mask = (uint64_t)(int64_t)cpu->a20_mask, entry = 0;
+    uint64_t table = cpu->cr[3] & (pae ? 0xffffffe0 : 0xfffff000);
 
+    if (!(cpu->cr[0] & cr0_pg)) {
+        *ret_physical = (uint32_t)linear & mask;
+        return true;
+    }
     if (pae) {
-        if (!read_physical(e, table + (linear >> 30) * 8, &entry, 8) || !(entry & 1)) {
+        access_physical(e, (table + ((linear >> 30) & 3) * 8) & mask, &entry, 8, false);
+        if (!(entry & 1)) {
             return false;
         }
-        table = entry & UINT64_C(0x000ffffffffff000);
+        table = entry & table_mask;
     }
     for (unsigned shift = 12 + index_bits;; shift -= index_bits) {
-        uint32_t index = (linear >> shift) & ((1u << index_bits) - 1);
+        uint64_t index = (linear >> shift) & ((1u << index_bits) - 1);
         bool large = shift != 12 && (pae || (cpu->cr[4] & CR4_PSE));
 
         entry = 0;
-        if (!read_physical(e, table + index * entry_size, &entry, entry_size) || !(entry & 1)) {
+        access_physical(e, (table + index * entry_size) & mask, &entry, entry_size, false);
+        if (!(entry & 1)) {
             return false;
         }
-        table = entry & UINT64_C(0x000ffffffffff000);
+        table = entry & table_mask;
         if (shift == 12 || (large && (entry & 0x80))) {
-            uint64_t mask = (UINT64_C(1) << shift) - 1;
+            uint64_t within = (UINT64_C(1) << shift) - 1;
 
-            *ret_physical = (table & ~mask) | (linear & mask);
+            *ret_physical = ((table & ~within) | (linear & within)) & mask;
             return true;
         }
     }
@@ -407,26 +495,75 @@ static bool access_linear(Engine *e, uint32_t linear, void *buf, size_t len, boo
 
     while (len) {
         size_t part = MIN(len, PAGE - linear % PAGE);
-        uint64_t physical = linear;
-        const struct region *region;
+        uint64_t physical;
 
-        if ((e->cpu->cr[0] >> 31) && !walk(e, linear, &physical)) {
+        if (!walk(e, e->cpu, linear, &physical)) {
             e->cpu->cr[2] = linear;
-            *fault = (struct fault){ PF, write ? 2 : 0 };
+            *fault = (struct fault){PF, write ? 2 : 0};
             return false;
         }
-        physical &= (uint64_t)(int64_t)e->cpu->a20_mask;
-        region = region_at(e, physical);
-        if (!write) {
-            uc_mem_read(e->uc, physical, bytes, part);
-        } else if (region && !region->readonly) {
-            uc_mem_write(e->uc, physical, bytes, part);
-        }
+        access_physical(e, physical, bytes, part, write);
         bytes += part;
         linear += part;
         len -= part;
     }
     return true;
+}
+
+/*
+ * What is mended in the library. Its own calls go through the dynamic linker, where definitions in
+ * the program come first; run_blocks() notices when they did not.
+ */
+
+struct page_collection;
+void cpu_loop_exit_x86_64(void *cpu);
+G_MODULE_EXPORT void cpu_loop_exit_noexc_x86_64(void *cpu);
+G_MODULE_EXPORT void tlb_set_page_with_attrs_x86_64(void *cpu, uint64_t linear, uint64_t physical,
+                                                    uint32_t attrs, int prot, int mmu_idx,
+                                                    uint64_t size);
+G_MODULE_EXPORT struct page_collection *page_collection_lock_x86_64(void *uc, uint64_t start,
+                                                                    uint64_t end);
+G_MODULE_EXPORT void page_collection_unlock_x86_64(struct page_collection *pages);
+
+/* It checks the page tables, with faults and accessed bits, and then maps linear to linear. */
+void tlb_set_page_with_attrs_x86_64(void *cpu, uint64_t linear, uint64_t physical, uint32_t attrs,
+                                    int prot, int mmu_idx, uint64_t size)
+{
+    Engine *e = running;
+    const struct cpu *state = &((struct context *)e->walked)->cpu;
+
+    uc_context_save(e->uc, e->walked);
+    walk(e, state, linear, &physical);
+    e->mended = true;
+    e->set_page(cpu, linear, physical & ~(uint64_t)(PAGE - 1), attrs, prot, mmu_idx, size);
+}
+
+/*
+ * A store into the block that makes it abandons the block, and the instruction runs again in a
+ * block of its own, once. A stop there would lose that and another block would follow, so
+ * on_block() neither counts such a block nor stops at it.
+ */
+void cpu_loop_exit_noexc_x86_64(void *cpu)
+{
+    running->restarted = true;
+    cpu_loop_exit_x86_64(cpu);
+}
+
+/*
+ * Around every store of the guest a tree of page locks is made and destroyed, for threads that do
+ * not exist: two thirds of the time of a store.
+ */
+struct page_collection *page_collection_lock_x86_64(void *uc, uint64_t start, uint64_t end)
+{
+    (void)uc;
+    (void)start;
+    (void)end;
+    return NULL;
+}
+
+void page_collection_unlock_x86_64(struct page_collection *pages)
+{
+    (void)pages;
 }
 
 /* Entering an interrupt (SDM 3, 6.12 and 20.1.4). */
@@ -439,7 +576,8 @@ struct stack {
 static bool push(Engine *e, struct stack *stack, uint32_t val, struct fault *fault)
 {
     stack->sp -= stack->width;
-    return access_linear(e, stack->base + (stack->sp & stack->mask), &val, stack->width, true, fault);
+    return access_linear(e, stack->base + (stack->sp & stack->mask), &val, stack->width, true,
+                         fault);
 }
 
 static void set_sp(struct cpu *cpu, const struct stack *stack)
@@ -451,7 +589,8 @@ static struct stack current_stack(const struct cpu *cpu, unsigned width)
 {
     const struct segment *ss = &cpu->segs[SS];
 
-    return (struct stack){ ss->base, ss->flags & SEG_BIG ? 0xffffffff : 0xffff, cpu->regs[ESP], width };
+    return (struct stack){ss->base, ss->flags & SEG_BIG ? 0xffffffff : 0xffff, cpu->regs[ESP],
+                          width};
 }
 
 static bool enter_real(Engine *e, unsigned vector, struct fault *fault)
@@ -462,7 +601,7 @@ static bool enter_real(Engine *e, unsigned vector, struct fault *fault)
     uint16_t to[2];
 
     if (vector * 4 + 3 > cpu->idt.limit) {
-        *fault = (struct fault){ GP, 0 };
+        *fault = (struct fault){GP, 0};
         return false;
     }
     if (!access_linear(e, cpu->idt.base + vector * 4, to, sizeof to, false, fault) ||
@@ -485,7 +624,7 @@ static bool read_descriptor(Engine *e, uint32_t selector, unsigned vector, struc
     uint32_t half[2];
 
     if (selector < 4 || (selector | 7) > table->limit) {
-        *fault = (struct fault){ vector, selector & 0xfffc };
+        *fault = (struct fault){vector, selector & 0xfffc};
         return false;
     }
     if (!access_linear(e, table->base + (selector & 0xfff8), half, sizeof half, false, fault)) {
@@ -519,7 +658,7 @@ static bool inner_stack(Engine *e, unsigned cpl, struct segment *ret_ss, struct 
     }
     if ((selector & 3) != cpl || dpl(ret_ss->flags) != cpl ||
         (ret_ss->flags & (SEG_USER | SEG_CODE | SEG_WRITABLE)) != (SEG_USER | SEG_WRITABLE)) {
-        *fault = (struct fault){ TS, selector & 0xfffc };
+        *fault = (struct fault){TS, selector & 0xfffc};
         return false;
     }
     stack->base = ret_ss->base;
@@ -536,7 +675,7 @@ static bool push_frame(Engine *e, struct stack *stack, bool inner, const uint32_
     bool ok = true;
 
     if (flags & VM) {
-        static const unsigned order[] = { GS, FS, DS, ES };
+        static const unsigned order[] = {GS, FS, DS, ES};
 
         for (unsigned i = 0; ok && i < G_N_ELEMENTS(order); i++) {
             ok = push(e, stack, cpu->segs[order[i]].selector, fault);
@@ -558,7 +697,7 @@ static bool read_gate(Engine *e, unsigned vector, bool soft, uint32_t *gate, str
     unsigned cpl = cpu->hflags & HF_CPL, type;
     uint32_t selector;
 
-    *fault = (struct fault){ GP, vector * 8 + 2 };
+    *fault = (struct fault){GP, vector * 8 + 2};
     if (vector * 8 + 7 > cpu->idt.limit ||
         !access_linear(e, cpu->idt.base + vector * 8, gate, 8, false, fault)) {
         return false;
@@ -579,7 +718,7 @@ static bool read_gate(Engine *e, unsigned vector, bool soft, uint32_t *gate, str
     if (!read_descriptor(e, selector, GP, ret_cs, fault)) {
         return false;
     }
-    *fault = (struct fault){ GP, selector & 0xfffc };
+    *fault = (struct fault){GP, selector & 0xfffc};
     if ((ret_cs->flags & (SEG_USER | SEG_CODE)) != (SEG_USER | SEG_CODE) ||
         dpl(ret_cs->flags) > cpl) {
         return false;
@@ -611,7 +750,7 @@ static bool enter_protected(Engine *e, unsigned vector, bool soft, const uint32_
         }
     }
     if ((cpu->eflags & VM) && cpl != 0) {
-        *fault = (struct fault){ GP, cs.selector & 0xfffc };
+        *fault = (struct fault){GP, cs.selector & 0xfffc};
         return false;
     }
     if (!push_frame(e, &stack, inner, error, fault)) {
@@ -619,7 +758,7 @@ static bool enter_protected(Engine *e, unsigned vector, bool soft, const uint32_
     }
     for (unsigned i = ES; i <= GS; i++) {
         if ((cpu->eflags & VM) && i != CS && i != SS) {
-            cpu->segs[i] = (struct segment){ 0 };
+            cpu->segs[i] = (struct segment){0};
         }
     }
     set_flags(cpu, get_flags(e) & ~(gate[1] & 0x100 ? off : off | IF));
@@ -652,10 +791,11 @@ static bool contributory(unsigned vector)
     return vector == 0 || (vector >= TS && vector <= GP);
 }
 
-/* An exception; one that meets another becomes a double fault, then a shutdown (SDM 3, table 6-5). */
+/* An exception; one that meets another becomes a double fault, then a shutdown (SDM 3, table 6-5).
+ */
 static void raise_fault(Engine *e, struct fault now)
 {
-    struct fault next = { 0 };
+    struct fault next = {0};
 
     while (!enter(e, now.vector, false, has_error(now.vector) ? &now.error : NULL, &next)) {
         if (e->failed) {
@@ -670,7 +810,7 @@ static void raise_fault(Engine *e, struct fault now)
         }
         if ((contributory(now.vector) && contributory(next.vector)) ||
             (now.vector == PF && (contributory(next.vector) || next.vector == PF))) {
-            next = (struct fault){ DF_FAULT, 0 };
+            next = (struct fault){DF_FAULT, 0};
         }
         now = next;
     }
@@ -679,7 +819,7 @@ static void raise_fault(Engine *e, struct fault now)
 /* An INT n, or an interrupt from outside. */
 static void interrupt(Engine *e, unsigned vector, bool soft, uint64_t fault_eip)
 {
-    struct fault fault = { 0 };
+    struct fault fault = {0};
 
     if (!enter(e, vector, soft, NULL, &fault) && !e->failed) {
         e->cpu->eip = fault_eip;
@@ -693,8 +833,8 @@ static void cpuid(struct cpu *cpu)
 {
     /* FPU PSE TSC MSR PAE CX8 PGE CMOV MMX FXSR SSE SSE2 of a Pentium III with SSE2; no APIC */
     static const uint32_t leaves[][4] = {
-        { 1, 0x756e6547, 0x6c65746e, 0x49656e69 }, /* EAX EBX ECX EDX: "GenuineIntel" */
-        { 0x00000681, 0, 0, 0x0780a179 },
+        {1, 0x756e6547, 0x6c65746e, 0x49656e69}, /* EAX EBX ECX EDX: "GenuineIntel" */
+        {0x00000681, 0, 0, 0x0780a179},
     };
     uint32_t leaf = cpu->regs[0];
     const uint32_t *row = leaf < G_N_ELEMENTS(leaves) ? leaves[leaf] : leaves[1];
@@ -717,6 +857,9 @@ static void rdtsc(Engine *e)
 /* Over the intercepted instruction, whose opcode has opcode_len bytes after its prefixes. */
 static void skip(Engine *e, unsigned opcode_len)
 {
+    static const uint8_t prefixes[] = {
+        0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf0, 0xf2, 0xf3,
+    };
     struct cpu *cpu = e->cpu;
     struct fault fault;
     uint8_t byte = 0;
@@ -724,8 +867,8 @@ static void skip(Engine *e, unsigned opcode_len)
     for (unsigned i = 0; i < 15; i++) {
         uint32_t at = cpu->segs[CS].base + cpu->eip;
 
-        if (!access_linear(e, at, &byte, 1, false, &fault) || !strchr("\x26\x2e\x36\x3e\x64\x65\x66\x67"
-                                                                      "\xf0\xf2\xf3", byte) || !byte) {
+        if (!access_linear(e, at, &byte, 1, false, &fault) ||
+            !memchr(prefixes, byte, sizeof prefixes)) {
             break;
         }
         cpu->eip++;
@@ -749,12 +892,9 @@ static void intercepted(Engine *e, unsigned number)
     } else if (number == EXIT_HLT) {
         skip(e, 1);
         e->halted = true;
-    } else if (number == EXIT_ICEBP) {
-        skip(e, 1);
-        raise_fault(e, (struct fault){ DB, 0 });
     } else if (number >= EXIT_EXCEPTION && number < EXIT_EXCEPTION + 32) {
         e->cpu->hflags &= ~(uint32_t)HF_INHIBIT;
-        raise_fault(e, (struct fault){ number - EXIT_EXCEPTION, e->cpu->error_code });
+        raise_fault(e, (struct fault){number - EXIT_EXCEPTION, e->cpu->error_code});
     } else {
         fail(e, "unexpected exit %#x of the CPU", number);
     }
@@ -767,7 +907,6 @@ static void on_interrupt(uc_engine *uc, uint32_t number, void *opaque)
     Engine *e = opaque;
     struct cpu *cpu = e->cpu;
 
-    (void)uc;
     fetch(e);
     if (number >= EXIT_BASE) {
         intercepted(e, number);
@@ -776,13 +915,13 @@ static void on_interrupt(uc_engine *uc, uint32_t number, void *opaque)
         /* faults of INT n itself should give its own address; the frame keeps what is known */
         interrupt(e, number, true, cpu->next_eip - 2);
     } else {
-        raise_fault(e, (struct fault){ number, cpu->error_code });
+        raise_fault(e, (struct fault){number, cpu->error_code});
     }
     cpu->is_int = 0;
     cpu->old_exception = -1;
     commit(e);
     if (e->halted || e->shut_down || e->failed) {
-        leave_blocks(e);
+        uc_emu_stop(uc);
     }
 }
 
@@ -806,6 +945,10 @@ static void on_block(uc_engine *uc, uint64_t addr, uint32_t size, void *opaque)
 
     (void)addr;
     (void)size;
+    if (e->restarted) {
+        e->restarted = false;
+        return;
+    }
     if (e->intr && !e->shadow) {
         uint32_t flags = 0;
 
@@ -854,19 +997,6 @@ static bool on_rom_write(uc_engine *uc, uc_mem_type type, uint64_t addr, int siz
 
 /* Running. */
 
-static void reset_cpu(Engine *e)
-{
-    int32_t a20_mask;
-
-    fetch(e);
-    a20_mask = e->cpu->a20_mask;
-    *e->cpu = e->at_reset;
-    e->cpu->a20_mask = a20_mask;
-    commit(e);
-    flush_tlb(e);
-    e->halted = e->shut_down = e->shadow = e->reset = false;
-}
-
 static void take_interrupt(Engine *e)
 {
     fetch(e);
@@ -882,29 +1012,18 @@ static void take_interrupt(Engine *e)
     commit(e);
 }
 
-/* What callbacks asked for. */
-static void settle(Engine *e)
-{
-    if (!e->covered) {
-        cover_gaps(e);
-    }
-    if (e->flush) {
-        uc_ctl_flush_tlb(e->uc); /* despite its name: the translated blocks */
-        e->flush = false;
-    }
-    if (e->reset) {
-        reset_cpu(e);
-    }
-}
-
 static void run_blocks(Engine *e)
 {
     uc_err err;
 
     fetch(e);
-    e->running = true;
+    e->restarted = false;
+    running = e;
     err = uc_emu_start(e->uc, (uint32_t)e->cpu->eip, 0, 0, 0);
-    e->running = false;
+    running = NULL;
+    if (!e->mended) {
+        fail(e, "libunicorn does not take the engine's functions: is it linked statically?");
+    }
     if (err && !e->failed) {
         g_autofree char *registers = engine_describe(e);
 
@@ -916,8 +1035,10 @@ EngineExit engine_run(Engine *e, uint64_t until_block)
 {
     e->until = until_block;
     e->stop = false;
+    if (!e->covered) {
+        cover_gaps(e);
+    }
     for (;;) {
-        settle(e);
         if (e->failed) {
             return ENGINE_ERROR;
         }
@@ -937,7 +1058,7 @@ EngineExit engine_run(Engine *e, uint64_t until_block)
             return ENGINE_HALT;
         }
         if (e->blocks >= e->until) {
-            return ENGINE_BUDGET;
+            return e->stop ? ENGINE_STOPPED : ENGINE_BUDGET;
         }
         run_blocks(e);
     }
@@ -945,8 +1066,9 @@ EngineExit engine_run(Engine *e, uint64_t until_block)
 
 void engine_stop(Engine *e)
 {
+    /* on_block() stops: in the middle of a block the library would run its start again */
     e->stop = true;
-    leave_blocks(e);
+    e->until = 0;
 }
 
 uint64_t engine_blocks(const Engine *e)
@@ -976,17 +1098,21 @@ void engine_set_a20(Engine *e, bool open)
     e->cpu->a20_mask = mask;
     commit(e);
     flush_tlb(e);
-    leave_blocks(e);
 }
 
 void engine_reset(Engine *e)
 {
-    if (e->running) {
-        e->reset = true;
-        leave_blocks(e);
-    } else {
-        reset_cpu(e);
-    }
+    int32_t a20_mask;
+
+    g_return_if_fail(!running);
+
+    fetch(e);
+    a20_mask = e->cpu->a20_mask;
+    *e->cpu = e->at_reset;
+    e->cpu->a20_mask = a20_mask;
+    commit(e);
+    flush_tlb(e);
+    e->halted = e->shut_down = e->shadow = false;
 }
 
 const char *engine_message(const Engine *e)
@@ -1008,27 +1134,29 @@ unsigned engine_features(const Engine *e)
 
 char *engine_describe(Engine *e)
 {
-    static const char *const names[] = { "EAX", "ECX", "EDX", "EBX", "ESP", "EBP", "ESI", "EDI" };
-    static const char *const segs[] = { "ES", "CS", "SS", "DS", "FS", "GS" };
+    static const char *const names[] = {"EAX", "ECX", "EDX", "EBX", "ESP", "EBP", "ESI", "EDI"};
+    static const char *const segs[] = {"ES", "CS", "SS", "DS", "FS", "GS"};
     GString *text = g_string_new(NULL);
     const struct cpu *cpu = e->cpu;
 
     fetch(e);
     for (unsigned i = 0; i < G_N_ELEMENTS(names); i++) {
-        g_string_append_printf(text, "%s=%08x%c", names[i], (uint32_t)cpu->regs[i], i % 4 == 3 ? '\n' : ' ');
+        g_string_append_printf(text, "%s=%08x%c", names[i], (uint32_t)cpu->regs[i],
+                               i % 4 == 3 ? '\n' : ' ');
     }
-    g_string_append_printf(text, "EIP=%08x EFL=%08x HFL=%08x blocks=%" PRIu64 "%s\n", (uint32_t)cpu->eip,
-                           get_flags(e), cpu->hflags, e->blocks, e->halted ? " halted" : "");
+    g_string_append_printf(text, "EIP=%08x EFL=%08x HFL=%08x blocks=%" PRIu64 "%s\n",
+                           (uint32_t)cpu->eip, get_flags(e), cpu->hflags, e->blocks,
+                           e->halted ? " halted" : "");
     for (unsigned i = 0; i < G_N_ELEMENTS(segs); i++) {
         g_string_append_printf(text, "%s=%04x base=%08x limit=%08x flags=%08x\n", segs[i],
                                cpu->segs[i].selector, (uint32_t)cpu->segs[i].base,
                                cpu->segs[i].limit, cpu->segs[i].flags);
     }
-    g_string_append_printf(text, "GDT=%08x/%04x IDT=%08x/%04x CR0=%08x CR2=%08x CR3=%08x CR4=%08x A20=%c\n",
-                           (uint32_t)cpu->gdt.base, cpu->gdt.limit, (uint32_t)cpu->idt.base,
-                           cpu->idt.limit, (uint32_t)cpu->cr[0], (uint32_t)cpu->cr[2],
-                           (uint32_t)cpu->cr[3], (uint32_t)cpu->cr[4],
-                           cpu->a20_mask == -1 ? '1' : '0');
+    g_string_append_printf(
+        text, "GDT=%08x/%04x IDT=%08x/%04x CR0=%08x CR2=%08x CR3=%08x CR4=%08x A20=%c\n",
+        (uint32_t)cpu->gdt.base, cpu->gdt.limit, (uint32_t)cpu->idt.base, cpu->idt.limit,
+        (uint32_t)cpu->cr[0], (uint32_t)cpu->cr[2], (uint32_t)cpu->cr[3], (uint32_t)cpu->cr[4],
+        cpu->a20_mask == -1 ? '1' : '0');
     return g_string_free(text, FALSE);
 }
 
@@ -1074,14 +1202,21 @@ bool engine_load(Engine *e, GBytes *state, GError **error)
         return false;
     }
     memset(saved.cpu.watch, 0, sizeof saved.cpu.watch);
+    saved.cpu.hflags |= HF_GUEST;
+    saved.cpu.intercept = e->at_reset.intercept;
+    saved.cpu.intercept_exceptions = e->at_reset.intercept_exceptions;
     *e->cpu = saved.cpu;
     commit(e);
     e->blocks = saved.blocks;
     e->halted = saved.halted;
     e->shut_down = saved.shut_down;
-    e->failed = e->shadow = e->reset = e->stop = false;
-    e->flush = true;
+    e->failed = e->shadow = e->stop = false;
     flush_tlb(e);
+    for (guint i = 0; i < e->regions->len; i++) {
+        const struct region *region = g_ptr_array_index(e->regions, i);
+
+        engine_ram_written(e, region->addr, region->size);
+    }
     return true;
 }
 
@@ -1091,7 +1226,7 @@ bool engine_load(Engine *e, GBytes *state, GError **error)
 static bool layout_known(Engine *e)
 {
     uint32_t eax = 0x11111111, edi = 0x22222222, cr2 = 0x33333333;
-    uc_x86_mmr idt = { 0, 0x44444444, 0x555, 0 };
+    uc_x86_mmr idt = {0, 0x44444444, 0x555, 0};
     const struct context *context = (const struct context *)e->context;
 
     uc_reg_write(e->uc, UC_X86_REG_EAX, &eax);
@@ -1102,6 +1237,15 @@ static bool layout_known(Engine *e)
     return context->size == sizeof(struct cpu) && e->cpu->regs[0] == eax &&
            e->cpu->regs[7] == edi && e->cpu->cr[2] == cr2 && e->cpu->idt.base == idt.base &&
            e->cpu->idt.limit == idt.limit && e->cpu->a20_mask == -1 && e->cpu->old_exception == -1;
+}
+
+static bool find_original(Engine *e)
+{
+    void *library = dlopen("libunicorn.so.2", RTLD_NOW);
+    void *symbol = library ? dlsym(library, "tlb_set_page_with_attrs_x86_64") : NULL;
+
+    memcpy(&e->set_page, &symbol, sizeof symbol);
+    return symbol && e->set_page != tlb_set_page_with_attrs_x86_64;
 }
 
 static void describe_reset(Engine *e)
@@ -1122,19 +1266,18 @@ static void describe_reset(Engine *e)
     cpu->efer = 0;
     set_flags(cpu, 0);
     for (unsigned i = ES; i <= GS; i++) {
-        cpu->segs[i] = (struct segment){ 0, 0, 0xffff, SEG_ACCESSED_DATA };
+        cpu->segs[i] = (struct segment){0, 0, 0xffff, SEG_ACCESSED_DATA};
     }
-    cpu->segs[CS] = (struct segment){ 0xf000, 0xffff0000, 0xffff, SEG_ACCESSED_CODE };
-    cpu->gdt = cpu->idt = (struct segment){ 0, 0, 0xffff, 0 };
-    cpu->ldt = (struct segment){ 0, 0, 0xffff, 0x8200 };
-    cpu->tr = (struct segment){ 0, 0, 0xffff, 0x8b00 };
+    cpu->segs[CS] = (struct segment){0xf000, 0xffff0000, 0xffff, SEG_ACCESSED_CODE};
+    cpu->gdt = cpu->idt = (struct segment){0, 0, 0xffff, 0};
+    cpu->ldt = (struct segment){0, 0, 0xffff, 0x8200};
+    cpu->tr = (struct segment){0, 0, 0xffff, 0x8b00};
     cpu->hflags = 0;
     update_hflags(cpu, 0);
     cpu->intercept = UINT64_C(1) << (EXIT_RDTSC - INTERCEPT_BASE) |
                      UINT64_C(1) << (EXIT_RDTSCP - INTERCEPT_BASE) |
                      UINT64_C(1) << (EXIT_CPUID - INTERCEPT_BASE) |
-                     UINT64_C(1) << (EXIT_HLT - INTERCEPT_BASE) |
-                     UINT64_C(1) << (EXIT_ICEBP - INTERCEPT_BASE);
+                     UINT64_C(1) << (EXIT_HLT - INTERCEPT_BASE);
     /* all but page faults, whose intercept would not set CR2 */
     cpu->intercept_exceptions = ~(1u << PF);
     e->at_reset = *cpu;
@@ -1157,12 +1300,12 @@ static uc_err add_hooks(Engine *e)
         void (*call)(void);
         int insn;
     } rows[] = {
-        { UC_HOOK_BLOCK, (void (*)(void))on_block, 0 },
-        { UC_HOOK_INTR, (void (*)(void))on_interrupt, 0 },
-        { UC_HOOK_INSN_INVALID, (void (*)(void))on_invalid, 0 },
-        { UC_HOOK_MEM_WRITE_PROT, (void (*)(void))on_rom_write, 0 },
-        { UC_HOOK_INSN, (void (*)(void))on_in, UC_X86_INS_IN },
-        { UC_HOOK_INSN, (void (*)(void))on_out, UC_X86_INS_OUT },
+        {UC_HOOK_BLOCK, (void (*)(void))on_block, 0},
+        {UC_HOOK_INTR, (void (*)(void))on_interrupt, 0},
+        {UC_HOOK_INSN_INVALID, (void (*)(void))on_invalid, 0},
+        {UC_HOOK_MEM_WRITE_PROT, (void (*)(void))on_rom_write, 0},
+        {UC_HOOK_INSN, (void (*)(void))on_in, UC_X86_INS_IN},
+        {UC_HOOK_INSN, (void (*)(void))on_out, UC_X86_INS_OUT},
     };
     uc_err err = UC_ERR_OK;
 
@@ -1178,7 +1321,8 @@ Engine *engine_new(const EngineOps *ops, void *opaque, GError **error)
     uc_err err;
 
     g_return_val_if_fail(ops->port_read && ops->port_write && ops->mmio_read && ops->mmio_write &&
-                             ops->acknowledge, NULL);
+                             ops->acknowledge,
+                         NULL);
 
     e->ops = *ops;
     e->opaque = opaque;
@@ -1191,13 +1335,14 @@ Engine *engine_new(const EngineOps *ops, void *opaque, GError **error)
     err = uc_open(UC_ARCH_X86, UC_MODE_32, &e->uc);
     err = err ? err : uc_ctl_exits_enable(e->uc);
     err = err ? err : uc_context_alloc(e->uc, &e->context);
+    err = err ? err : uc_context_alloc(e->uc, &e->walked);
     err = err ? err : add_hooks(e);
     if (err) {
         g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "libunicorn: %s", uc_strerror(err));
         return NULL;
     }
     e->cpu = &((struct context *)e->context)->cpu;
-    if (!layout_known(e)) {
+    if (!layout_known(e) || !find_original(e)) {
         g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOSYS,
                     "this build of libunicorn lays its CPU out in another way");
         return NULL;
@@ -1213,6 +1358,9 @@ void engine_free(Engine *e)
     }
     if (e->context) {
         uc_context_free(e->context);
+    }
+    if (e->walked) {
+        uc_context_free(e->walked);
     }
     if (e->uc) {
         uc_close(e->uc);

@@ -3,9 +3,9 @@
  * What the example VMM asks of a CPU. An engine is one file that implements these functions; it
  * knows no device, and the board knows no engine. One CPU, one thread.
  *
- * Time is counted in executed basic blocks. An engine with ENGINE_DETERMINISTIC gives, from the same
- * state and with the same answers from its callbacks, the same callbacks at the same block counts,
- * wherever engine_run() was left and entered in between, also in another process after
+ * Time is counted in executed basic blocks. An engine with ENGINE_DETERMINISTIC gives, from the
+ * same state and with the same answers from its callbacks, the same callbacks at the same block
+ * counts, wherever engine_run() was left and entered in between, also in another process after
  * engine_save() and engine_load().
  */
 #ifndef EXAMPLES_ENGINE_H
@@ -22,13 +22,13 @@ typedef struct Engine Engine;
 
 /*
  * The machine around the CPU. All members but tsc are needed. A callback may call engine_blocks(),
- * engine_set_intr(), engine_set_a20(), engine_map_ram(), engine_unmap(), engine_ram_written(),
- * engine_reset() and engine_stop(), nothing else.
+ * engine_set_intr(), engine_set_a20(), engine_map_ram(), engine_unmap(), engine_ram_written() and
+ * engine_stop(), nothing else.
  */
 typedef struct {
     uint32_t (*port_read)(void *opaque, uint16_t port, unsigned size);
     void (*port_write)(void *opaque, uint16_t port, unsigned size, uint32_t val);
-    /* Every address without RAM comes here; nothing there reads as ones. size is 1, 2, 4 or 8. */
+    /* Every address without RAM; where nothing is, the answer is ones. size is 1, 2, 4 or 8. */
     uint64_t (*mmio_read)(void *opaque, uint64_t addr, unsigned size);
     void (*mmio_write)(void *opaque, uint64_t addr, unsigned size, uint64_t val);
     /* The interrupt acknowledge cycle: the vector. Called only while the line is up. */
@@ -47,7 +47,7 @@ typedef enum {
 
 enum { ENGINE_DETERMINISTIC = 1u << 0 };
 
-/* NULL with error set when this host or this library cannot do it. The CPU is in its reset state. */
+/* The CPU is in its reset state. NULL with error set when this library cannot do it. */
 Engine *engine_new(const EngineOps *ops, void *opaque, GError **error);
 void engine_free(Engine *engine);
 
@@ -67,9 +67,12 @@ void engine_ram_written(Engine *engine, uint64_t addr, uint64_t len);
 
 /* The INTR pin. Taken between blocks, when the guest allows it. */
 void engine_set_intr(Engine *engine, bool level);
-/* The A20 pin: false masks address bit 20. Reset leaves it open, as the CPU's pin does. */
+/* The A20 pin: false masks address bit 20; open at first. */
 void engine_set_a20(Engine *engine, bool open);
-/* The RESET pin. From a callback: takes effect when the block ends. Block count and INTR stay. */
+/*
+ * The RESET pin, between two runs: a port that resets calls engine_stop(), and the board resets
+ * everything when engine_run() returns. The levels of INTR and A20 and the block count stay.
+ */
 void engine_reset(Engine *engine);
 
 /* Runs until engine_blocks() is until_block, or an earlier reason. */

@@ -132,7 +132,7 @@ void devemu_banks_free(DevemuDevice *dev)
     g_free(dev->banks);
 }
 
-/* --- finding a row ---------------------------------------------------------------------------- */
+/* --- finding a row ----------------------------------------------------------------- */
 
 typedef struct Found {
     DevemuRow *row;
@@ -198,7 +198,7 @@ static bool find(const DevemuDevice *dev, const DevemuBankIndex *index, uint64_t
     return false;
 }
 
-/* --- one register ----------------------------------------------------------------------------- */
+/* --- one register ------------------------------------------------------------------ */
 
 static uint32_t element(const DevemuRow *row, unsigned index)
 {
@@ -329,7 +329,7 @@ static void row_write(DevemuDevice *dev, const DevemuBank *bank, const Found *fo
     }
 }
 
-/* --- inner access through a window, or by the model ------------------------------------------- */
+/* --- inner access through a window, or by the model -------------------------------- */
 
 uint64_t devemu_bank_read(DevemuDevice *dev, unsigned bank, uint64_t at)
 {
@@ -368,8 +368,7 @@ uint64_t devemu_bank_peek(const DevemuDevice *dev, unsigned bank, uint64_t at)
     return row_peek(dev, found.row, found.index);
 }
 
-/* --- byte lanes: any size anywhere --------------------------------------------------------------
- */
+/* --- byte lanes: any size anywhere ------------------------------------------------- */
 
 static uint64_t absent_byte(const DevemuBank *bank, uint64_t at)
 {
@@ -419,8 +418,7 @@ static void lanes_write(DevemuDevice *dev, const DevemuBankIndex *index, uint64_
     }
 }
 
-/* --- the entries --------------------------------------------------------------------------------
- */
+/* --- the entries ------------------------------------------------------------------- */
 
 static void trace_memory(DevemuDevice *dev, DevemuTraceKind kind, const DevemuBank *bank,
                          uint64_t at, unsigned size, uint64_t value, DevemuAccess access)
@@ -713,8 +711,7 @@ DevemuAccess devemu_device_peek(const DevemuDevice *dev, unsigned bank, uint64_t
     return DEVEMU_ACCESS_OK;
 }
 
-/* --- reset from the tables -----------------------------------------------------------------------
- */
+/* --- reset from the tables --------------------------------------------------------- */
 
 static uint64_t reset_bits(const DevemuRow *row, DevemuReset kind)
 {

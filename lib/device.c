@@ -18,8 +18,7 @@ GQuark devemu_error_quark(void)
     return g_quark_from_static_string("devemu-error-quark");
 }
 
-/* --- life ----------------------------------------------------------------------------------------
- */
+/* --- life -------------------------------------------------------------------------- */
 
 static unsigned count_names(const char *const *names)
 {
@@ -105,6 +104,8 @@ DevemuDevice *devemu_device_new(const DevemuModel *model, const char *options, G
     return dev;
 }
 
+static void tracing_update(DevemuDevice *dev);
+
 void devemu_device_free(DevemuDevice *dev)
 {
     if (dev == NULL) {
@@ -115,6 +116,7 @@ void devemu_device_free(DevemuDevice *dev)
     }
     /* Nobody hears of what ends. */
     memset(&dev->ops, 0, sizeof(dev->ops));
+    tracing_update(dev);
     while (dev->children && dev->children->len > 0) {
         DevemuDevice *child = g_ptr_array_index(dev->children, dev->children->len - 1);
 
@@ -133,11 +135,9 @@ void devemu_device_free(DevemuDevice *dev)
     g_free(dev);
 }
 
-/* --- host ----------------------------------------------------------------------------------------
- */
+/* --- host -------------------------------------------------------------------------- */
 
 static void tell_deadline(DevemuDevice *dev);
-static void tracing_update(DevemuDevice *dev);
 
 void devemu_device_set_host(DevemuDevice *dev, const DevemuHostOps *ops, void *host)
 {
@@ -229,6 +229,12 @@ uint64_t devemu_device_lines(const DevemuDevice *dev)
     return dev->lines;
 }
 
+uint64_t devemu_device_inputs(const DevemuDevice *dev)
+{
+    g_return_val_if_fail(dev != NULL, 0);
+    return dev->inputs;
+}
+
 uint64_t devemu_device_deadline(const DevemuDevice *dev)
 {
     g_return_val_if_fail(dev != NULL, DEVEMU_NEVER);
@@ -257,8 +263,7 @@ static void tracing_update(DevemuDevice *dev)
     }
 }
 
-/* --- the end of an event
- * --------------------------------------------------------------------------- */
+/* --- the end of an event ----------------------------------------------------------- */
 
 static void tell_line(DevemuDevice *dev, unsigned line, bool level)
 {
@@ -364,8 +369,7 @@ void devemu_leave(DevemuDevice *dev)
     devemu_device_settle(dev);
 }
 
-/* --- other events
- * ------------------------------------------------------------------------------------ */
+/* --- other events ------------------------------------------------------------------ */
 
 void devemu_device_reset(DevemuDevice *dev, DevemuReset kind)
 {
@@ -533,8 +537,7 @@ bool devemu_device_screen(const DevemuDevice *dev, DevemuScreen *screen)
     return dev->model->screen && dev->model->screen(dev->state, screen);
 }
 
-/* --- backends
- * ------------------------------------------------------------------------------------- */
+/* --- backends ---------------------------------------------------------------------- */
 
 #define COPY_OPS(to, from)                                                                         \
     do {                                                                                           \
@@ -565,8 +568,7 @@ void devemu_device_attach_block(DevemuDevice *dev, const DevemuBlockOps *ops, vo
     dev->block = block;
 }
 
-/* --- services for models -------------------------------------------------------------------------
- */
+/* --- services for models ----------------------------------------------------------- */
 
 uint64_t devemu_now(const DevemuDevice *dev)
 {
@@ -689,8 +691,7 @@ void devemu_guest_error(DevemuDevice *dev, const char *text)
     }
 }
 
-/* --- the tree
- * ---------------------------------------------------------------------------------------- */
+/* --- the tree ---------------------------------------------------------------------- */
 
 static bool name_taken(const DevemuDevice *parent, const char *name)
 {
@@ -746,8 +747,7 @@ void devemu_device_orphan(DevemuDevice *child)
     tell_deadline(parent);
 }
 
-/* --- passing on: what a bus does for its children by default
- * ----------------------------------------- */
+/* --- passing on: what a bus does for its children by default ----------------------- */
 
 static bool pass_dma_read(void *host, uint64_t addr, void *buf, size_t len)
 {

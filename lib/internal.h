@@ -109,7 +109,7 @@ struct DevemuDevice {
     uint64_t log_refill_ns;
 };
 
-/* --- events: what every entry does ---------------------------------------------------------- */
+/* --- events: what every entry does ------------------------------------------------- */
 
 /* False if the device is in an event of its own and no bus. */
 static inline bool devemu_enter(DevemuDevice *dev)
@@ -131,7 +131,7 @@ void devemu_log(DevemuDevice *dev, DevemuLogLevel level, const char *text);
 
 void devemu_trace_emit(DevemuDevice *dev, DevemuTrace *trace);
 
-/* --- the tree -------------------------------------------------------------------------------- */
+/* --- the tree ---------------------------------------------------------------------- */
 
 /* Put child below parent: its deadline counts, it is run, saved and loaded with the parent. Reset
  * is the bus's business. name is made unique ("x", "x.1"). ops and host as
@@ -145,7 +145,7 @@ DEVEMU_API const DevemuHostOps *devemu_device_host_ops(const DevemuDevice *dev, 
  * and trace need no passing: the library asks the nearest host above that has them. */
 DEVEMU_API extern const DevemuHostOps devemu_passing_ops;
 
-/* --- parts ------------------------------------------------------------------------------------ */
+/* --- parts ------------------------------------------------------------------------- */
 
 void devemu_banks_build(DevemuDevice *dev);
 void devemu_banks_free(DevemuDevice *dev);

@@ -4,8 +4,7 @@
  */
 #include "internal.h"
 
-/* --- "name=value,name=value"
- * ------------------------------------------------------------------------ */
+/* --- "name=value,name=value" ------------------------------------------------------- */
 
 /* One item up to a single comma; ",," is a comma. Moves *text behind it. */
 static char *next_item(const char **text)
@@ -61,8 +60,7 @@ void devemu_settings_free(DevemuSetting *settings)
     g_free(settings);
 }
 
-/* --- one value
- * ---------------------------------------------------------------------------------------- */
+/* --- one value --------------------------------------------------------------------- */
 
 typedef struct Target {
     DevemuDevice *dev;
@@ -257,8 +255,7 @@ static bool set_value(Target t, const DevemuSetting *setting, GError **error)
     }
 }
 
-/* --- all of them
- * ---------------------------------------------------------------------------------------- */
+/* --- all of them ------------------------------------------------------------------- */
 
 static const DevemuProperty *find(const DevemuModel *model, const char *name)
 {

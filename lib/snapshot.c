@@ -3,7 +3,7 @@
  * snapshot.c: the state of a tree as a{sv}.
  *
  *     "model"        s      name of the model
- *     "inputs"       t      levels of the input lines
+ *     "lines.inputs" t      levels of the input lines
  *     "BANK.REG"     y q u t, or ay aq au at for an array register
  *     "FIELD"        likewise
  *     "timer.NAME"   t      nanoseconds; the greatest value is off
@@ -13,8 +13,7 @@
  */
 #include "internal.h"
 
-/* --- saving
- * ---------------------------------------------------------------------------------------- */
+/* --- saving ------------------------------------------------------------------------ */
 
 static GVariant *number(unsigned width, uint64_t value)
 {
@@ -164,7 +163,7 @@ static GVariant *save_tree(const DevemuDevice *dev)
 
     g_variant_builder_init(&builder, G_VARIANT_TYPE_VARDICT);
     g_variant_builder_add(&builder, "{sv}", "model", g_variant_new_string(dev->model->name));
-    g_variant_builder_add(&builder, "{sv}", "inputs", g_variant_new_uint64(dev->inputs));
+    g_variant_builder_add(&builder, "{sv}", "lines.inputs", g_variant_new_uint64(dev->inputs));
     each_entry(dev->model, save_entry, &saving);
     for (unsigned i = 0; dev->children && i < dev->children->len; i++) {
         const DevemuDevice *child = g_ptr_array_index(dev->children, i);
@@ -187,8 +186,7 @@ GVariant *devemu_device_save(const DevemuDevice *dev)
     return normal;
 }
 
-/* --- loading
- * ---------------------------------------------------------------------------------------- */
+/* --- loading ----------------------------------------------------------------------- */
 
 /* A device's state to be: checked, not yet in force. */
 typedef struct Plan {
@@ -301,8 +299,8 @@ static bool load_head(Plan *plan)
     if (!ok) {
         return bad(plan, "model", "names another model");
     }
-    if (!g_variant_lookup(plan->dict, "inputs", "t", &plan->inputs)) {
-        return bad(plan, "inputs", "is missing or no number");
+    if (!g_variant_lookup(plan->dict, "lines.inputs", "t", &plan->inputs)) {
+        return bad(plan, "lines.inputs", "is missing or no number");
     }
     plan->known += 2;
     return true;

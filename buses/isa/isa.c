@@ -52,8 +52,7 @@ static DevemuAccess isa_memory_write(void *state, uint64_t at, unsigned size, ui
     return devemu_space_write(&isa->spaces[DEVEMU_ISA_MEMORY], at, size, value);
 }
 
-/* --- cards
- * ------------------------------------------------------------------------------------------ */
+/* --- cards ------------------------------------------------------------------------- */
 
 static void card_line(void *host, unsigned line, bool level)
 {
@@ -180,8 +179,7 @@ static void isa_unplug(DevemuDevice *bus, DevemuDevice *dev)
     }
 }
 
-/* --- the device
- * --------------------------------------------------------------------------------------- */
+/* --- the device -------------------------------------------------------------------- */
 
 static uint64_t isa_lines(const void *state)
 {

@@ -50,7 +50,7 @@ uint32_t pci_bar_mask(const struct pci_function *s, unsigned bar)
     if (pci_bar_is_upper(s, bar)) {
         return (uint32_t)(~(s->bar_size[bar - 1] - 1) >> 32);
     }
-    return s->bar_size[bar] ? (uint32_t)~(s->bar_size[bar] - 1) : 0;
+    return s->bar_size[bar] ? (uint32_t) ~(s->bar_size[bar] - 1) : 0;
 }
 
 static bool space_enabled(const struct pci_function *s, bool io)

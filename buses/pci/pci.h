@@ -123,7 +123,8 @@ struct pci_function {
     uint8_t devfn;
     uint8_t first_capability;
     uint8_t next_power, next_msi, next_msix, next_flr;
-    uint8_t unused[4];
+    uint8_t pins; /* levels of what is below: the model's line 0, or a bridge's INTA..INTD */
+    uint8_t unused[3];
     uint16_t map[PCI_CONFIG_BYTES];
 
     /* Header, both types. */
@@ -206,8 +207,14 @@ void pci_function_changed(struct pci_function *s);
 /* Bus mastering or the power state may have changed: take back the windows. */
 void pci_function_gate(struct pci_function *s);
 void pci_function_reset(struct pci_function *s);
+/* What the function is to its model, or to the bus below a bridge; their host is its device. */
+DevemuHostOps pci_below_ops(bool bridged);
 /* A message on the bus. */
 void pci_function_signal(struct pci_function *s, uint64_t addr, uint32_t data);
+/* --- pci-ranges.c */
+
+/* What the function decodes now; returns their number. */
+unsigned pci_ranges(const struct pci_function *s, struct pci_range ret_ranges[PCI_RANGES]);
 /* BARs of a type 1 header are two. */
 unsigned pci_bar_count(const struct pci_function *s);
 /* Bits of a BAR that hold the address. */
@@ -223,11 +230,6 @@ bool pci_config_layout(struct pci_function *s, GError **error);
 DevemuAccess pci_config_read(struct pci_function *s, uint64_t at, unsigned size,
                              uint64_t *ret_value);
 DevemuAccess pci_config_write(struct pci_function *s, uint64_t at, unsigned size, uint64_t value);
-
-/* --- pci-ranges.c */
-
-/* What the function decodes now; returns their number. */
-unsigned pci_ranges(const struct pci_function *s, struct pci_range ret_ranges[PCI_RANGES]);
 
 /* --- pci-msi.c, pci-msix.c */
 
@@ -262,6 +264,6 @@ static inline const struct pci_segment *pci_space_find(struct pci_space *space, 
 void pci_bus_rebuild(struct pci_bus *bus);
 /* Are there other functions of the same device? */
 bool pci_bus_siblings(const struct pci_bus *bus, const struct pci_function *f);
-void pci_bus_drop(struct pci_function *f);
+bool pci_bus_plug(DevemuDevice *bus, DevemuDevice *function, int devfn, GError **error);
 
 #endif

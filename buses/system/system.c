@@ -16,6 +16,8 @@ struct system {
     unsigned gate_count;
     void (*changed)(void *opaque);
     void *opaque;
+    void (*written)(void *opaque, uint64_t addr, uint64_t len);
+    void *written_opaque;
 };
 
 static void memory_changed(struct system *system)
@@ -26,8 +28,7 @@ static void memory_changed(struct system *system)
     }
 }
 
-/* --- accesses from above
- * --------------------------------------------------------------------------- */
+/* --- accesses from above ----------------------------------------------------------- */
 
 static DevemuAccess pio_read(void *state, uint64_t at, unsigned size, uint64_t *ret_value)
 {
@@ -57,8 +58,7 @@ static DevemuAccess memory_write(void *state, uint64_t at, unsigned size, uint64
     return devemu_space_write(&system->spaces[DEVEMU_SYSTEM_MEMORY], at, size, value);
 }
 
-/* --- DMA from below
- * ------------------------------------------------------------------------------------ */
+/* --- DMA from below ---------------------------------------------------------------- */
 
 static bool has_memory(const struct system *system)
 {
@@ -80,12 +80,17 @@ static bool child_dma_write(void *host, uint64_t addr, const void *buf, size_t l
 {
     DevemuDevice *dev = host;
     struct system *system = dev->state;
+    bool ok;
 
     if (!has_memory(system)) {
         return devemu_passing_ops.dma_write(dev, addr, buf, len);
     }
-    return devemu_space_dma(&system->spaces[DEVEMU_SYSTEM_MEMORY], addr, (uint8_t *)(uintptr_t)buf,
-                            len, true);
+    ok = devemu_space_dma(&system->spaces[DEVEMU_SYSTEM_MEMORY], addr, (uint8_t *)(uintptr_t)buf,
+                          len, true);
+    if (system->written) {
+        system->written(system->written_opaque, addr, len);
+    }
+    return ok;
 }
 
 static bool child_dma_map(void *host, uint64_t addr, DevemuWindow *ret_window)
@@ -97,9 +102,13 @@ static bool child_dma_map(void *host, uint64_t addr, DevemuWindow *ret_window)
     if (!has_memory(system)) {
         return devemu_passing_ops.dma_map(dev, addr, ret_window);
     }
-    return devemu_space_window(&system->spaces[DEVEMU_SYSTEM_MEMORY], addr, ret_window,
-                               &readable) &&
-           readable;
+    if (!devemu_space_window(&system->spaces[DEVEMU_SYSTEM_MEMORY], addr, ret_window, &readable)) {
+        return false;
+    }
+    if (system->written) {
+        ret_window->writable = false;
+    }
+    return readable;
 }
 
 static void child_msi(void *host, uint64_t addr, uint32_t data)
@@ -115,8 +124,7 @@ static const DevemuHostOps child_ops = {
     .msi = child_msi,
 };
 
-/* --- configuration
- * ---------------------------------------------------------------------------------------- */
+/* --- configuration ----------------------------------------------------------------- */
 
 static bool is_system(const DevemuDevice *dev)
 {
@@ -222,6 +230,19 @@ void devemu_system_watch(DevemuDevice *system, void (*changed)(void *opaque), vo
     s->opaque = opaque;
 }
 
+void devemu_system_watch_writes(DevemuDevice *system,
+                                void (*written)(void *opaque, uint64_t addr, uint64_t len),
+                                void *opaque)
+{
+    struct system *s;
+
+    g_return_if_fail(is_system(system));
+    s = system->state;
+    s->written = written;
+    s->written_opaque = opaque;
+    devemu_device_revoke(system);
+}
+
 void devemu_system_ranges(DevemuDevice *system, DevemuSystemRange *range, void *opaque)
 {
     DevemuSpace *space;
@@ -262,8 +283,7 @@ static void system_unplug(DevemuDevice *bus, DevemuDevice *dev)
     memory_changed(system);
 }
 
-/* --- the device
- * ---------------------------------------------------------------------------------------- */
+/* --- the device -------------------------------------------------------------------- */
 
 static bool system_configure(void *state, const char **ret_property, const char **ret_message)
 {
@@ -322,9 +342,10 @@ static const DevemuBank system_banks[] = {
 /* Everything here is configuration: what is mapped where is the board's business, and the gates are
  * a function of the inputs, which the library saves. */
 static const DevemuField system_fields[] = {
-    DEVEMU_SKIP(struct system, spaces),     DEVEMU_SKIP(struct system, gated),
-    DEVEMU_SKIP(struct system, gate_count), DEVEMU_SKIP(struct system, changed),
-    DEVEMU_SKIP(struct system, opaque),     {0},
+    DEVEMU_SKIP(struct system, spaces),         DEVEMU_SKIP(struct system, gated),
+    DEVEMU_SKIP(struct system, gate_count),     DEVEMU_SKIP(struct system, changed),
+    DEVEMU_SKIP(struct system, opaque),         DEVEMU_SKIP(struct system, written),
+    DEVEMU_SKIP(struct system, written_opaque), {0},
 };
 
 #define GATES_8 "GATE", "GATE", "GATE", "GATE", "GATE", "GATE", "GATE", "GATE"

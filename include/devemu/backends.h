@@ -25,7 +25,7 @@
 extern "C" {
 #endif
 
-/* --- networks ------------------------------------------------------------------------------- */
+/* --- networks ---------------------------------------------------------------------- */
 
 /*
  * One end of a network, for one device. Frames are Ethernet frames without FCS. A frame that the
@@ -53,9 +53,10 @@ DEVEMU_API void devemu_net_free(DevemuNet *net);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DevemuNet, devemu_net_free)
 
 /*
- * Connect a device: its frames go to net, and the other way; the link goes up. Both are borrowed.
- * One device at a time. dev NULL disconnects; do that before the device is freed while the main
- * loop may run on. While there is no device frames wait.
+ * Connect a device: its frames go to net, and the other way. Both are borrowed. One device at a
+ * time. dev NULL disconnects; do that before the device is freed while the main loop may run on.
+ * While there is no device frames wait. The link stays as it is: devemu_device_link() pulls the
+ * plug.
  */
 DEVEMU_API void devemu_net_attach(DevemuNet *net, DevemuDevice *dev);
 
@@ -192,7 +193,7 @@ DEVEMU_API void devemu_switch_set_clock(DevemuSwitch *hub, DevemuNetClock *clock
 DEVEMU_API uint64_t devemu_switch_deadline(DevemuSwitch *hub);
 DEVEMU_API void devemu_switch_run(DevemuSwitch *hub);
 
-/* --- characters ----------------------------------------------------------------------------- */
+/* --- characters -------------------------------------------------------------------- */
 
 /*
  * The other end of a serial line. Bytes that the device cannot take yet wait, and meanwhile no more

@@ -22,8 +22,7 @@ DEVEMU_API bool devemu_bus_plug(DevemuDevice *bus, DevemuDevice *dev, const char
  * caller owns it again. */
 DEVEMU_API void devemu_bus_unplug(DevemuDevice *dev);
 
-/* --- system bus: memory and ports, priorities, holes
- * ---------------------------------------------------------------- */
+/* --- system bus: memory and ports, priorities, holes ------------------------------- */
 
 extern DEVEMU_API const DevemuModel devemu_model_system;
 
@@ -70,9 +69,16 @@ DEVEMU_API void devemu_system_ranges(DevemuDevice *system, DevemuSystemRange *ra
 DEVEMU_API void devemu_system_watch(DevemuDevice *system, void (*changed)(void *opaque),
                                     void *opaque);
 
-/* --- ISA
- * ------------------------------------------------------------------------------------------------------------
+/*
+ * Hear of every write that a device makes to the host's memory (a CPU that translates code, dirty
+ * pages). While somebody listens, devices get no window to write through. written NULL: nobody.
  */
+DEVEMU_API void devemu_system_watch_writes(DevemuDevice *system,
+                                           void (*written)(void *opaque, uint64_t addr,
+                                                           uint64_t len),
+                                           void *opaque);
+
+/* --- ISA --------------------------------------------------------------------------- */
 
 extern DEVEMU_API const DevemuModel devemu_model_isa;
 
@@ -87,9 +93,7 @@ enum {
 DEVEMU_API bool devemu_isa_plug(DevemuDevice *isa, DevemuDevice *dev, const uint16_t *bases,
                                 size_t count, int irq, GError **error);
 
-/* --- PCI
- * ------------------------------------------------------------------------------------------------------------
- */
+/* --- PCI --------------------------------------------------------------------------- */
 
 /* One bus segment with configuration mechanism #1. */
 extern DEVEMU_API const DevemuModel devemu_model_pci_bus;

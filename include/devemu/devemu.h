@@ -9,11 +9,14 @@
 
 #include <devemu/backend.h>
 #include <devemu/bus.h>
+#include <devemu/chipset.h>
 #include <devemu/device.h>
+#include <devemu/fw-cfg.h>
 #include <devemu/host.h>
 #include <devemu/list.h>
 #include <devemu/model.h>
 #include <devemu/record.h>
+#include <devemu/screen.h>
 #include <devemu/trace.h>
 
 #endif

@@ -99,6 +99,8 @@ DEVEMU_API void devemu_device_reset(DevemuDevice *dev, DevemuReset kind);
 DEVEMU_API void devemu_device_line(DevemuDevice *dev, unsigned line, bool level);
 /* Levels of the output lines as last told to the host. */
 DEVEMU_API uint64_t devemu_device_lines(const DevemuDevice *dev);
+/* Levels of the input lines as last told to the model. */
+DEVEMU_API uint64_t devemu_device_inputs(const DevemuDevice *dev);
 /* Time has come to the deadline, or to any moment: the host's clock says which. */
 DEVEMU_API void devemu_device_run(DevemuDevice *dev);
 /* The earliest moment at which devemu_device_run() has something to do. */

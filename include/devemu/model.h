@@ -332,6 +332,9 @@ struct DevemuModel {
     void (*input)(void *state, const DevemuInput *input);
     /* Fill *screen; false if pixels is NULL or too small: width and height are set all the same. */
     bool (*screen)(const void *state, DevemuScreen *screen);
+    /* What a text mode shows: the characters (code page 437 on a PC) row by row into cells, as many
+     * as fit. Returns rows * columns, and the columns; 0 where there is a picture or nothing. */
+    size_t (*text)(const void *state, uint8_t *cells, size_t capacity, unsigned *ret_columns);
 
     /* Buses only: see devemu_bus_plug() and devemu_bus_unplug(). unplug may free the bus, if that
      * stands for dev alone. */
@@ -346,8 +349,7 @@ struct DevemuModel {
     bool is_bus;  /* passes accesses on; may be entered again while it does */
 };
 
-/* --- services; dev is the first member of the model's state
- * --------------------------------------------------------- */
+/* --- services; dev is the first member of the model's state ------------------------ */
 
 /* True if all len bytes were read. On failure buf holds ones. A range that wraps fails. */
 DEVEMU_API bool devemu_dma_read(DevemuDevice *dev, uint64_t addr, void *buf, size_t len);
@@ -397,8 +399,7 @@ DEVEMU_API uint64_t devemu_bank_peek(const DevemuDevice *dev, unsigned bank, uin
  * the wire the result goes out least significant byte first. */
 DEVEMU_API uint32_t devemu_crc32(uint32_t crc, const void *data, size_t len);
 
-/* --- byte order: guest memory is bytes
- * ------------------------------------------------------------------------------ */
+/* --- byte order: guest memory is bytes --------------------------------------------- */
 
 static inline uint16_t devemu_le16(const void *p)
 {

@@ -37,6 +37,9 @@ DEVEMU_API DevemuReplay *devemu_replay_new(const char *path, const DevemuModel *
 DEVEMU_API void devemu_replay_free(DevemuReplay *replay);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DevemuReplay, devemu_replay_free)
 
+/* A sentence on what is not as it should be with the log, though it can be used: a killed recording
+ * ends at its last whole event. NULL if all is well. Owned by the replay. */
+DEVEMU_API const char *devemu_replay_note(const DevemuReplay *replay);
 /* Number of events in the log. */
 DEVEMU_API uint64_t devemu_replay_count(const DevemuReplay *replay);
 /* The event that devemu_replay_step() does next, 0 at the beginning. */
@@ -50,6 +53,9 @@ DEVEMU_API bool devemu_replay_step(DevemuReplay *replay, GError **error);
 DEVEMU_API bool devemu_replay_seek(DevemuReplay *replay, uint64_t n, GError **error);
 /* Do all that is left. True if every output was the same. */
 DEVEMU_API bool devemu_replay_run(DevemuReplay *replay, GError **error);
+/* Event n of the log as text: what came in, then a line for each thing that the device asked or put
+ * out. Free with g_free(). */
+DEVEMU_API char *devemu_replay_event_text(const DevemuReplay *replay, uint64_t n);
 /* After a difference: event number, what came in, what the log has, what the device did, its
  * registers. Owned by the replay. NULL if there was none. */
 DEVEMU_API const char *devemu_replay_report(const DevemuReplay *replay);

@@ -72,6 +72,10 @@ DEVEMU_API int devemu_fake_script(DevemuFake *fake, const DevemuStep *steps, siz
 
 /* Let ns nanoseconds pass: the device runs at each deadline on the way. */
 DEVEMU_API void devemu_fake_advance(DevemuFake *fake, uint64_t ns);
+/* ns nanoseconds pass at once, as on a busy host: the device runs behind its deadlines, or not at
+ * all (idle). */
+DEVEMU_API void devemu_fake_jump(DevemuFake *fake, uint64_t ns);
+DEVEMU_API void devemu_fake_idle(DevemuFake *fake, uint64_t ns);
 DEVEMU_API uint64_t devemu_fake_now(const DevemuFake *fake);
 /* Run until the device has no deadline, or limit nanoseconds passed. False if the limit came first.
  */

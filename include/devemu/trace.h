@@ -36,6 +36,10 @@ DEVEMU_API char *devemu_trace_format(const DevemuTrace *trace);
 /* A register's value with bit names: "0048 [INEA TDMD]"; free with g_free(). */
 DEVEMU_API char *devemu_reg_format(const DevemuReg *reg, uint64_t value);
 
+/* All registers by name with bit names, one a line ("csr.CSR0 0048 [INEA TDMD]"), and the timers;
+ * no side effects. Bits that cannot be read show what is stored. Free with g_free(). */
+DEVEMU_API char *devemu_device_dump(const DevemuDevice *dev);
+
 #ifdef __cplusplus
 }
 #endif

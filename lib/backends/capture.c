@@ -48,6 +48,7 @@ Capture *capture_new(const char *kind, const char *path, GError **error)
         capture_free(capture);
         return NULL;
     }
+    pcap_dump_flush(capture->dumper); /* whole from the beginning */
     return capture;
 }
 

@@ -16,7 +16,8 @@ void capture_append(Capture *capture, uint64_t time_ns, const uint8_t *data, siz
 /* False if the file could not take all that was appended. */
 bool capture_flush(Capture *capture, GError **error);
 
-/* Every frame of a file, in order. False and error for a file that is none, or ends in the middle. */
+/* Every frame of a file, in order. False and error for a file that is none, or ends in the middle.
+ */
 typedef void CaptureFrame(void *opaque, uint64_t time_ns, const uint8_t *data, size_t len);
 bool capture_read(const char *kind, const char *path, CaptureFrame *frame, void *opaque,
                   GError **error);

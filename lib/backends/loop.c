@@ -16,6 +16,7 @@ typedef struct LoopSource {
 } LoopSource;
 
 struct Loop {
+    GMainContext *context;
     GSource *source;
     const LoopOps *ops;
     void *owner;
@@ -75,13 +76,14 @@ Loop *loop_new(GMainContext *context, const LoopOps *ops, void *owner, const cha
 {
     Loop *loop = g_new0(Loop, 1);
 
+    loop->context = g_main_context_ref(context ? context : g_main_context_default());
     loop->ops = ops;
     loop->owner = owner;
     loop->watches = g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL, g_free);
     loop->source = g_source_new(&source_funcs, sizeof(LoopSource));
     ((LoopSource *)loop->source)->loop = loop;
     g_source_set_name(loop->source, name);
-    g_source_attach(loop->source, context);
+    g_source_attach(loop->source, loop->context);
     return loop;
 }
 
@@ -92,6 +94,7 @@ void loop_free(Loop *loop)
     }
     g_source_destroy(loop->source);
     g_source_unref(loop->source);
+    g_main_context_unref(loop->context);
     g_hash_table_unref(loop->watches);
     g_free(loop);
 }

@@ -332,8 +332,8 @@ uint64_t devemu_switch_deadline(DevemuSwitch *hub)
 
     g_return_val_if_fail(hub != NULL, DEVEMU_NEVER);
     for (guint i = 0; i < hub->sides->len; i++) {
-        when_ns = MIN(when_ns,
-                      devemu_net_deadline(((Side *)g_ptr_array_index(hub->sides, i))->net));
+        when_ns =
+            MIN(when_ns, devemu_net_deadline(((Side *)g_ptr_array_index(hub->sides, i))->net));
     }
     return when_ns;
 }

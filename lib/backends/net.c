@@ -44,6 +44,7 @@ void net_push(DevemuNet *net, const uint8_t *data, size_t len)
         net->tail->next = frame;
     } else {
         net->head = frame;
+        net->due_ns = DEVEMU_NEVER; /* what was said while there was nothing to offer */
         net_wake(net);
     }
     net->tail = frame;
@@ -255,8 +256,8 @@ static const uint8_t *gather(DevemuNet *net, const DevemuSlice *slices, size_t c
 
 bool net_send(DevemuNet *net, const uint8_t *data, size_t len)
 {
-    bool sent = net->queued_bytes / HARD_FACTOR < net->bound_bytes &&
-                net->class->send(net, data, len);
+    bool sent =
+        net->queued_bytes / HARD_FACTOR < net->bound_bytes && net->class->send(net, data, len);
 
     if (sent) {
         net->stats.frames_out++;
@@ -299,7 +300,6 @@ void devemu_net_attach(DevemuNet *net, DevemuDevice *dev)
     net->dev = dev;
     if (dev) {
         devemu_device_attach_net(dev, &ops, net);
-        devemu_device_link(dev, 1);
         net_wake_source(net);
     }
 }

@@ -3,9 +3,9 @@
  * net.h: the inside of a DevemuNet.
  *
  * Frames for the device travel upwards: a source (slirp, tap, playback, switch port) pushes them
- * into its queue, net_run() offers the head of the queue to what is above: a decorator, which passes
- * it on, a switch, or the device. Whoever returns 0 refuses, and the frame stays. Frames of the
- * device travel downwards through `send` and are never queued here.
+ * into its queue, net_run() offers the head of the queue to what is above: a decorator, which
+ * passes it on, a switch, or the device. Whoever returns 0 refuses, and the frame stays. Frames of
+ * the device travel downwards through `send` and are never queued here.
  */
 #ifndef DEVEMU_BACKENDS_NET_H
 #define DEVEMU_BACKENDS_NET_H
@@ -23,9 +23,9 @@
 #define NET_MTU       1514
 
 /* "queue=BYTES" in a table of options; field is a uint64_t. */
-#define NET_OPTION_QUEUE(type, field)                                                              \
+#define NET_OPTION_QUEUE(values, field)                                                            \
     {                                                                                              \
-        .name = "queue", .type = OPTION_UINT, .member = offsetof(type, field),                     \
+        .name = "queue", .type = OPTION_UINT, .member = offsetof(values, field),                   \
         .min = NET_QUEUE_MIN, .max = NET_QUEUE_MAX                                                 \
     }
 
@@ -60,7 +60,8 @@ struct DevemuNet {
     const NetClass *class;
     DevemuDevice *dev; /* above, or ... */
     DevemuNet *outer;  /* ... a decorator, or ... */
-    size_t (*join)(void *opaque, DevemuNet *net, const uint8_t *data, size_t len); /* ... a switch */
+    size_t (*join)(void *opaque, DevemuNet *net, const uint8_t *data,
+                   size_t len); /* ... a switch */
     void *join_opaque;
     DevemuNet *inner; /* below; owned */
 

@@ -53,8 +53,7 @@ static DevemuDevice *make(Check *check)
     return dev;
 }
 
-/* --- the tables themselves
- * ------------------------------------------------------------------------------ */
+/* --- the tables themselves --------------------------------------------------------- */
 
 static void check_masks(Check *check, const DevemuReg *reg)
 {
@@ -123,8 +122,7 @@ static void check_tables(Check *check)
     }
 }
 
-/* --- every byte of the state has an owner
- * ------------------------------------------------------------------- */
+/* --- every byte of the state has an owner ------------------------------------------ */
 
 static void claim(uint8_t *owners, size_t size, uint64_t at, uint64_t len)
 {
@@ -171,8 +169,7 @@ static void check_coverage(Check *check)
     }
 }
 
-/* --- creation is silent
- * -------------------------------------------------------------------------------------- */
+/* --- creation is silent ------------------------------------------------------------ */
 
 static bool count_dma_read(void *host, uint64_t addr, void *buf, size_t len)
 {
@@ -225,8 +222,7 @@ static void check_silent(Check *check)
     }
 }
 
-/* --- registers without callbacks do exactly what their rows say
- * ---------------------------------------------- */
+/* --- registers without callbacks do exactly what their rows say -------------------- */
 
 static uint64_t get(const DevemuDevice *dev, const DevemuReg *reg)
 {
@@ -308,9 +304,7 @@ static void check_sizes(Check *check)
     }
 }
 
-/* --- reset
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- reset ------------------------------------------------------------------------- */
 
 static void scribble(DevemuDevice *dev)
 {
@@ -359,9 +353,7 @@ static void check_reset(Check *check)
     }
 }
 
-/* --- snapshots
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- snapshots --------------------------------------------------------------------- */
 
 static bool same_state(const DevemuDevice *dev, GVariant *state)
 {

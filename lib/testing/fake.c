@@ -53,8 +53,7 @@ struct DevemuFake {
     DevemuAccess access;
 };
 
-/* --- the host's table
- * --------------------------------------------------------------------------------- */
+/* --- the host's table -------------------------------------------------------------- */
 
 static bool touches(Span span, uint64_t addr, size_t len)
 {
@@ -181,8 +180,7 @@ static const DevemuHostOps fake_ops = {
     .log = fake_log,
 };
 
-/* --- backends
- * ---------------------------------------------------------------------------------------------- */
+/* --- backends ---------------------------------------------------------------------- */
 
 static void net_send(void *net, const DevemuSlice *slices, size_t count, bool more)
 {
@@ -223,8 +221,7 @@ static void attach(DevemuFake *fake)
     }
 }
 
-/* --- making the device in each mode
- * ----------------------------------------------------------------------- */
+/* --- making the device in each mode ------------------------------------------------ */
 
 static G_GNUC_NORETURN void give_up(const DevemuFake *fake, GError *error)
 {
@@ -353,9 +350,7 @@ static void migrate(DevemuFake *fake)
     }
 }
 
-/* --- life
- * -------------------------------------------------------------------------------------------------
- */
+/* --- life -------------------------------------------------------------------------- */
 
 static void setting_clear(void *opaque)
 {
@@ -484,9 +479,7 @@ uint8_t *devemu_fake_ram(DevemuFake *fake)
     return fake->ram;
 }
 
-/* --- accesses
- * ------------------------------------------------------------------------------------------------
- */
+/* --- accesses ---------------------------------------------------------------------- */
 
 /* In bus mode: through the BAR or the port that maps the bank, if any does. */
 static DevemuDevice *route(const DevemuFake *fake, unsigned *bank, uint64_t *at)
@@ -587,9 +580,7 @@ int devemu_fake_script(DevemuFake *fake, const DevemuStep *steps, size_t count)
     return -1;
 }
 
-/* --- time
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- time -------------------------------------------------------------------------- */
 
 /* At one moment a device may have several things to do, but not for ever. */
 #define STALL_LIMIT 100000
@@ -623,6 +614,18 @@ void devemu_fake_advance(DevemuFake *fake, uint64_t ns)
     fake->now = target;
 }
 
+void devemu_fake_idle(DevemuFake *fake, uint64_t ns)
+{
+    fake->now = ns > DEVEMU_NEVER - 1 - fake->now ? DEVEMU_NEVER - 1 : fake->now + ns;
+}
+
+void devemu_fake_jump(DevemuFake *fake, uint64_t ns)
+{
+    migrate(fake);
+    devemu_fake_idle(fake, ns);
+    run_to(fake, fake->now);
+}
+
 uint64_t devemu_fake_now(const DevemuFake *fake)
 {
     return fake->now;
@@ -634,9 +637,7 @@ bool devemu_fake_settle(DevemuFake *fake, uint64_t limit_ns)
     return run_to(fake, fake->now + limit_ns);
 }
 
-/* --- lines
- * -----------------------------------------------------------------------------------------------------
- */
+/* --- lines ------------------------------------------------------------------------- */
 
 bool devemu_fake_line(const DevemuFake *fake, unsigned line)
 {
@@ -660,9 +661,7 @@ void devemu_fake_set_input(DevemuFake *fake, unsigned line, bool level)
     devemu_device_line(fake->dev, line, level);
 }
 
-/* --- payload
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- payload ----------------------------------------------------------------------- */
 
 size_t devemu_fake_receive(DevemuFake *fake, const void *data, size_t len)
 {
@@ -726,8 +725,7 @@ const char *devemu_fake_last_log(const DevemuFake *fake)
     return fake->last_log;
 }
 
-/* --- DMA that goes wrong
- * -------------------------------------------------------------------------------------- */
+/* --- DMA that goes wrong ----------------------------------------------------------- */
 
 void devemu_fake_fail_dma(DevemuFake *fake, uint64_t addr, uint64_t len)
 {

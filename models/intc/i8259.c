@@ -81,24 +81,23 @@ enum {
 
 struct i8259 {
     DevemuDevice *dev;
-    bool slave; /* SP#/EN# is low */
-    uint8_t elcr_mask;
-    uint8_t elcr;
-
-    uint8_t inputs; /* levels of IR0-IR7 */
-    uint8_t edges;  /* edge sense latches */
+    uint32_t step;
+    uint32_t poll;   /* the poll byte with POLL_ARMED, or 0 */
+    uint16_t lowest; /* level of the lowest priority */
+    uint8_t levels;  /* of IR0-IR7 */
+    uint8_t edges;   /* edge sense latches */
     uint8_t isr;
     uint8_t imr;
     uint8_t icw1, icw2, icw3, icw4;
-    uint8_t step;
-    uint8_t lowest; /* level of the lowest priority */
-    uint8_t poll;   /* the poll byte with POLL_ARMED, or 0 */
+    uint8_t elcr;
+    uint8_t elcr_mask;
     bool read_isr;
     bool special_mask;
     bool rotate_aeoi;
+    bool slave; /* SP#/EN# is low */
 };
 
-/* --- priorities ------------------------------------------------------------------------------ */
+/* --- priorities --- */
 
 /* PIIX3: where there is an ELCR, LTIM has no effect. */
 static uint8_t level_triggered(const struct i8259 *pic)
@@ -115,7 +114,7 @@ static uint8_t irr(const struct i8259 *pic)
 {
     uint8_t level = level_triggered(pic);
 
-    return (uint8_t)((pic->inputs & level) | (pic->edges & ~level));
+    return (uint8_t)((pic->levels & level) | (pic->edges & ~level));
 }
 
 static bool is_slave(const struct i8259 *pic)
@@ -180,13 +179,12 @@ static unsigned winner(const struct i8259 *pic)
     return NO_LEVEL;
 }
 
-/* --- interrupt sequence ------------------------------------------------------------------------
- */
+/* --- interrupt sequence --- */
 
 /* DS "Automatic Rotation", "Specific Rotation". */
 static void lowest_is(struct i8259 *pic, unsigned level)
 {
-    pic->lowest = (uint8_t)(level & 7);
+    pic->lowest = level & 7;
 }
 
 /* DS "Interrupt Sequence" 3: the ISR bit is set, the latch of the request reset. */
@@ -228,8 +226,7 @@ static void inta_took(void *state, unsigned index)
     acknowledge(pic, winner(pic));
 }
 
-/* --- initialization ----------------------------------------------------------------------------
- */
+/* --- initialization --- */
 
 /* DS "Initialization Command Words 1 and 2" a-f. That ISR is cleared, too, is not said there; PC
  * firmware that starts again with an interrupt in service needs it. */
@@ -302,8 +299,7 @@ static bool wants_icw4(const void *state)
     return ((const struct i8259 *)state)->step == STEP_ICW4;
 }
 
-/* --- operation command words -------------------------------------------------------------------
- */
+/* --- operation command words --- */
 
 /* DS "End of Interrupt": the specific EOI names its level; the non-specific one takes the highest
  * in service, except that one masked in special mask mode is not cleared. */
@@ -346,7 +342,7 @@ static void ocw3_wrote(struct i8259 *pic, uint8_t value)
      * level bits are not defined; they are 0 here. */
     if (value & OCW3_P) {
         level = winner(pic);
-        pic->poll = (uint8_t)(POLL_ARMED | (level == NO_LEVEL ? 0 : POLL_I | level));
+        pic->poll = POLL_ARMED | (level == NO_LEVEL ? 0 : POLL_I | level);
     }
 }
 
@@ -365,8 +361,7 @@ static void command_wrote(void *state, unsigned index, uint64_t value, uint64_t 
     }
 }
 
-/* --- reading -----------------------------------------------------------------------------------
- */
+/* --- reading --- */
 
 /* DS "Poll Command": the next RD#, whatever A0, is the poll; it overrides the status read. */
 static uint64_t status_read(const void *state, unsigned index)
@@ -375,7 +370,7 @@ static uint64_t status_read(const void *state, unsigned index)
 
     (void)index;
     if (pic->poll) {
-        return pic->poll & (uint8_t)~POLL_ARMED;
+        return pic->poll & ~(uint32_t)POLL_ARMED;
     }
     return pic->read_isr ? pic->isr : irr(pic);
 }
@@ -385,7 +380,7 @@ static uint64_t mask_read(const void *state, unsigned index)
     const struct i8259 *pic = state;
 
     (void)index;
-    return pic->poll ? pic->poll & (uint8_t)~POLL_ARMED : pic->imr;
+    return pic->poll ? pic->poll & ~(uint32_t)POLL_ARMED : pic->imr;
 }
 
 static void read_took(void *state, unsigned index)
@@ -399,8 +394,7 @@ static void read_took(void *state, unsigned index)
     pic->poll = 0;
 }
 
-/* --- ELCR --------------------------------------------------------------------------------------
- */
+/* --- ELCR --- */
 
 static bool has_elcr(const void *state)
 {
@@ -417,8 +411,7 @@ static void elcr_wrote(void *state, unsigned index, uint64_t value, uint64_t old
     pic->elcr &= pic->elcr_mask;
 }
 
-/* --- tables ------------------------------------------------------------------------------------
- */
+/* --- tables --- */
 
 static const DevemuBits command_bits[] = {
     {"R", OCW2_R},
@@ -546,8 +539,7 @@ static const DevemuBank banks[] = {
                    .reg_count = DEVEMU_N_ELEMENTS(inta_regs)},
 };
 
-/* --- lines, reset ------------------------------------------------------------------------------
- */
+/* --- lines, reset --- */
 
 static void i8259_input(void *state, unsigned line, bool level)
 {
@@ -555,10 +547,10 @@ static void i8259_input(void *state, unsigned line, bool level)
     uint8_t bit = (uint8_t)(1u << (line & 7));
 
     if (level) {
-        pic->inputs |= bit;
+        pic->levels |= bit;
         pic->edges |= bit;
     } else {
-        pic->inputs &= (uint8_t)~bit;
+        pic->levels &= (uint8_t)~bit;
         pic->edges &= (uint8_t)~bit;
     }
 }
@@ -582,18 +574,18 @@ static bool i8259_valid(const void *state)
 {
     const struct i8259 *pic = state;
 
-    return pic->step <= STEP_POWERED_ON && pic->lowest < 8 && (pic->edges & ~pic->inputs) == 0 &&
+    return pic->step <= STEP_POWERED_ON && pic->lowest < 8 && (pic->edges & ~pic->levels) == 0 &&
            (pic->elcr & ~pic->elcr_mask) == 0;
 }
 
 static const DevemuField fields[] = {
-    DEVEMU_SAVE(struct i8259, inputs),
+    DEVEMU_SAVE(struct i8259, levels),
     DEVEMU_SAVE(struct i8259, edges),
     DEVEMU_SAVE(struct i8259, isr),
     DEVEMU_SAVE(struct i8259, icw1),
     DEVEMU_SAVE_MAX(struct i8259, step, STEP_POWERED_ON),
     DEVEMU_SAVE_MAX(struct i8259, lowest, 7),
-    DEVEMU_SAVE(struct i8259, poll),
+    DEVEMU_SAVE_MAX(struct i8259, poll, 0xff),
     DEVEMU_SAVE(struct i8259, read_isr),
     DEVEMU_SAVE(struct i8259, special_mask),
     DEVEMU_SAVE(struct i8259, rotate_aeoi),

@@ -220,16 +220,16 @@ enum {
 #define LANCE_MAX_FRAME 1518u /* with FCS; more is BABL */
 /* What leaves the transmitter before the transceiver's jabber function cuts it off: 20 ms at
  * 10 Mb/s (ISO 8802-3, 8.2.1.5: 20 to 150 ms). */
-#define LANCE_JABBER    25000u
+#define LANCE_JABBER 25000u
 /* Pieces of a frame that are passed on without copying. */
-#define LANCE_SLICES    16u
+#define LANCE_SLICES 16u
 /* Descriptors served in one event: the longest ring that an initialization block can describe. */
-#define LANCE_BUDGET    512u
+#define LANCE_BUDGET 512u
 
 /* 10 Mb/s */
-#define LANCE_BYTE_NS UINT64_C(800)
+#define LANCE_BYTE_NS        UINT64_C(800)
 #define LANCE_PREAMBLE_BYTES 8u
-#define LANCE_GAP_NS  UINT64_C(9600)
+#define LANCE_GAP_NS         UINT64_C(9600)
 /* PCI clock: 33 MHz */
 #define LANCE_CLOCK_NS UINT64_C(30)
 
@@ -245,13 +245,12 @@ enum {
 
 /* What distinguishes the chips, beyond their tables. */
 struct lance_chip {
-    uint16_t mode;        /* bits of the mode register that exist */
-    uint8_t swap;         /* BSWP: byte a of the buffer is at a ^ swap */
-    bool reload;          /* STRT begins at the base of the rings again */
-    bool zero_is_4096;    /* BCNT = 0 */
-    bool reports_jabber;  /* CSR4.JAB */
-    uint32_t init_ns;     /* reading of the initialization block, each 32 bits */
-    void (*saw)(void *state, unsigned what); /* may be NULL */
+    uint16_t mode;                           /* bits of the mode register that exist */
+    uint8_t swap;                            /* BSWP: byte a of the buffer is at a ^ swap */
+    bool pcnet;                              /* a PCnet; else a LANCE */
+    uint32_t init_ns;                        /* reading of the initialization block */
+    uint32_t poll_ns;                        /* polling interval; 0: as CSR47 says */
+    void (*saw)(void *state, unsigned what); /* activity, for lamps; may be NULL */
 };
 
 struct lance {
@@ -270,6 +269,7 @@ struct lance {
     uint64_t init_ns; /* the initialization block has been read */
     uint64_t tx_ns;   /* the frame on the wire ends, or the transmitter goes on */
     uint64_t rx_ns;   /* the wire is free for another frame to this station */
+    uint64_t gap_ns;  /* no timer: when the gap after the last frame sent is over */
 
     /* registers, by number */
     uint16_t csr0;
@@ -304,10 +304,10 @@ struct lance {
     uint8_t rx_blocked; /* the descriptor for the next frame was not ours when last looked at */
     uint8_t runts;      /* RPC */
     uint8_t asel;       /* the port is selected by the link: BCR2.ASEL */
-    uint8_t aprom_pad[3];
+    uint8_t spare[5];
 
     /* A frame whose pieces have to be put together; not part of the state between events. */
-    uint8_t scratch[LANCE_JABBER + LANCE_FCS + 4];
+    uint8_t scratch[LANCE_JABBER + 12];
 };
 
 /* A ring, in the hands of the engine for the length of an event. */
@@ -316,6 +316,7 @@ struct lance_ring {
     uint32_t at;      /* current descriptor */
     uint16_t counter; /* its number, two's complement: -length is the first, DS 135 */
     uint16_t length;  /* two's complement */
+    uint32_t span;    /* bytes of the view */
     uint8_t size;     /* bytes of a descriptor */
     uint8_t style;
     uint8_t *view; /* of the whole ring, or NULL */
@@ -360,7 +361,7 @@ static inline bool lance_magic(const struct lance *s)
 /* Buffers and descriptors may be touched. */
 static inline bool lance_active(const struct lance *s)
 {
-    return (s->csr5 & (CSR5_SPND | CSR5_MPEN | CSR5_MPMODE)) == 0 || (!lance_suspended(s) && !lance_magic(s));
+    return !lance_suspended(s) && !lance_magic(s);
 }
 
 static inline uint64_t lance_wire_ns(size_t len)
@@ -376,7 +377,7 @@ static inline void lance_saw(struct lance *s, unsigned what)
 }
 
 /* lance.c */
-bool lance_stopped(const void *state);          /* CSR0.STOP */
+bool lance_stopped(const void *state);              /* CSR0.STOP */
 bool lance_stopped_or_suspended(const void *state); /* for rows that are writable only then */
 uint64_t lance_csr0_read(const void *state, unsigned index);
 void lance_csr0_wrote(void *state, unsigned index, uint64_t value, uint64_t old);
@@ -395,16 +396,20 @@ void lance_init_expired(void *state, uint64_t due_ns);
 /* lance-ring.c */
 void lance_rx_ring(const struct lance *s, struct lance_ring *ring);
 void lance_tx_ring(const struct lance *s, struct lance_ring *ring);
-void lance_ring_next(struct lance_ring *ring);
-uint32_t lance_ring_count(const struct lance_ring *ring);
-void lance_rx_ring_keep(struct lance *s, const struct lance_ring *ring);
-void lance_tx_ring_keep(struct lance *s, const struct lance_ring *ring);
+/* Back to the working registers; md is the descriptor last looked at, or NULL. */
+void lance_rx_ring_keep(struct lance *s, const struct lance_ring *ring, const struct lance_md *md);
+void lance_tx_ring_keep(struct lance *s, const struct lance_ring *ring, const struct lance_md *md);
 void lance_rings_restart(struct lance *s);
 void lance_rings_show(struct lance *s);
+void lance_ring_next(struct lance_ring *ring);
+uint32_t lance_ring_count(const struct lance_ring *ring);
+/* These end in lance_bus_error() and false if the bus fails. */
 bool lance_md_load(struct lance *s, const struct lance_ring *ring, struct lance_md *md);
 bool lance_md_release(struct lance *s, const struct lance_ring *ring, const struct lance_md *md,
                       uint8_t status, uint8_t flags);
-bool lance_md_misc(struct lance *s, const struct lance_ring *ring, uint32_t misc);
+/* RMD2, TMD2 of the 32-bit layouts, RMD3, TMD3 of the 16-bit one. */
+bool lance_md_misc(struct lance *s, const struct lance_ring *ring, uint32_t misc32,
+                   uint16_t misc16);
 bool lance_buffer_read(struct lance *s, uint32_t addr, uint8_t *to, size_t len);
 bool lance_buffer_write(struct lance *s, uint32_t addr, const uint8_t *from, size_t len);
 
@@ -417,7 +422,8 @@ size_t lance_receive(void *state, const uint8_t *data, size_t len);
 size_t lance_ready(const void *state);
 void lance_rx_poll(struct lance *s);
 void lance_rx_expired(void *state, uint64_t due_ns);
-/* A frame of the station's own transmitter; with its FCS if has_fcs, checked if check. */
-void lance_rx_loopback(struct lance *s, const uint8_t *data, size_t len, bool has_fcs);
+/* A frame of the station's own transmitter, as it is on the wire but for the FCS where that is the
+ * transmitter's (own_fcs). */
+void lance_rx_loopback(struct lance *s, const uint8_t *data, size_t len, bool own_fcs);
 
 #endif
