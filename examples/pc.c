@@ -107,12 +107,32 @@ static const BoardPins pins = {pin_intr, pin_a20, pin_reset, pin_power_off, pin_
 
 /* --- the CPU's accesses ------------------------------------------------------------ */
 
+static uint64_t nets_deadline(const Pc *pc)
+{
+    uint64_t when = DEVEMU_NEVER;
+
+    for (unsigned i = 0; i < pc->board->nets->len; i++) {
+        when = MIN(when, devemu_net_deadline(g_ptr_array_index(pc->board->nets, i)));
+    }
+    return when;
+}
+
+/* An access may have made a frame deliverable earlier than the engine would stop: what is seen when
+ * must not depend on where the slices end. */
+static void replan(Pc *pc)
+{
+    if (nets_deadline(pc) < pc->target_ns) {
+        engine_stop(pc->engine);
+    }
+}
+
 static uint32_t port_read(void *opaque, uint16_t port, unsigned size)
 {
     Pc *pc = opaque;
     uint64_t value = UINT32_MAX;
 
     devemu_device_read(pc->board->system, DEVEMU_SYSTEM_PIO, port, size, &value);
+    replan(pc);
     return (uint32_t)value;
 }
 
@@ -121,6 +141,7 @@ static void port_write(void *opaque, uint16_t port, unsigned size, uint32_t valu
     Pc *pc = opaque;
 
     devemu_device_write(pc->board->system, DEVEMU_SYSTEM_PIO, port, size, value);
+    replan(pc);
 }
 
 static uint64_t mmio_read(void *opaque, uint64_t addr, unsigned size)
@@ -129,6 +150,7 @@ static uint64_t mmio_read(void *opaque, uint64_t addr, unsigned size)
     uint64_t value = UINT64_MAX;
 
     devemu_device_read(pc->board->system, DEVEMU_SYSTEM_MEMORY, addr, size, &value);
+    replan(pc);
     return value;
 }
 
@@ -137,6 +159,7 @@ static void mmio_write(void *opaque, uint64_t addr, unsigned size, uint64_t valu
     Pc *pc = opaque;
 
     devemu_device_write(pc->board->system, DEVEMU_SYSTEM_MEMORY, addr, size, value);
+    replan(pc);
 }
 
 static uint8_t acknowledge(void *opaque)
@@ -232,16 +255,6 @@ static bool write_screen(Pc *pc)
 }
 
 /* --- the loop ---------------------------------------------------------------------- */
-
-static uint64_t nets_deadline(const Pc *pc)
-{
-    uint64_t when = DEVEMU_NEVER;
-
-    for (unsigned i = 0; i < pc->board->nets->len; i++) {
-        when = MIN(when, devemu_net_deadline(g_ptr_array_index(pc->board->nets, i)));
-    }
-    return when;
-}
 
 static void serve(Pc *pc)
 {
@@ -385,7 +398,6 @@ static bool open_consoles(Pc *pc, GError **error)
 static bool open_trace(Pc *pc, GError **error)
 {
     if (pc->options.trace == NULL) {
-        devemu_device_set_host(pc->board->system, &host_ops, pc);
         return true;
     }
     pc->trace = g_fopen(pc->options.trace, "w");
@@ -423,9 +435,10 @@ static bool start(Pc *pc, GError **error)
     config.serial = pc->serial;
     config.debug = pc->debug;
     pc->board = board_new(&config, error);
-    if (pc->board == NULL || !open_trace(pc, error)) {
+    if (pc->board == NULL) {
         return false;
     }
+    devemu_device_set_host(pc->board->system, &host_ops, pc);
     pc_map_memory(pc);
     devemu_system_watch_writes(pc->board->system, memory_written, pc);
     g_unix_signal_add(SIGINT, on_signal, pc);
@@ -433,7 +446,9 @@ static bool start(Pc *pc, GError **error)
     g_unix_signal_add(SIGHUP, on_signal, pc);
     g_unix_signal_add(SIGUSR1, on_screen, pc);
     signal(SIGPIPE, SIG_IGN);
-    return pc->options.load == NULL || pc_load(pc, pc->options.load, error);
+    /* A load tells the levels that lines have: no events, so the trace begins behind it. */
+    return (pc->options.load == NULL || pc_load(pc, pc->options.load, error)) &&
+           open_trace(pc, error);
 }
 
 static void finish(Pc *pc)

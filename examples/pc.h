@@ -10,8 +10,9 @@
 
 #include <stdio.h>
 
-/* What a basic block takes. */
-#define BLOCK_NS 100
+/* What a basic block takes: a PC of about ten million instructions a second. A faster one would do no
+ * more work here, but count more of its polling while it waits. */
+#define BLOCK_NS 500
 
 typedef struct PcOptions {
     char *firmware, *serial, *debug, *screen, *trace, *trace_device, *record, *until, *load, *save;

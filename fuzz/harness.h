@@ -49,7 +49,7 @@ enum {
     FUZZ_HEAD_TRACE = 1 << 4,   /* the host traces */
     FUZZ_HEAD_OPTIONS = 1 << 5, /* a byte or more for each property follows */
     FUZZ_HEAD_LATE = 1 << 6,    /* the clock starts in 2027 */
-    FUZZ_HEAD_TWIN = 1 << 7,    /* if not late: again, with a migration before every operation */
+    FUZZ_HEAD_TWIN = 1 << 7,    /* if not late: run it again with migrations, compare */
 };
 
 /* --- operations: the first byte of each, modulo FUZZ_OP_SLOTS, through a table of weights ------ */

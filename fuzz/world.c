@@ -313,14 +313,10 @@ void fuzz_migrate(Fuzz *f)
 {
     GVariant *state = devemu_device_save(f->top);
     DevemuDevice *old = f->top;
-    uint64_t logs = f->logs, unimpls = f->unimpls, born = f->born;
     uint64_t lines = f->lines;
     GError *error = NULL;
 
     tree_new(f);
-    f->logs = logs;
-    f->unimpls = unimpls;
-    f->born = born;
     if (f->bus) {
         fuzz_plug(f);
     }

@@ -105,6 +105,7 @@ void devemu_banks_build(DevemuDevice *dev)
         const DevemuBank *bank = &model->banks[b];
 
         index->bank = bank;
+        index->inner = bank->kind == DEVEMU_BANK_INDEXED;
         index->passing = model->is_bus && bank->read && bank->write && bank->reg_count == 0 &&
                          !bank->decoded && !bank->sizes && !bank->lanes;
         if (bank->reg_count == 0) {
@@ -569,7 +570,7 @@ DevemuAccess devemu_device_read(DevemuDevice *dev, unsigned bank, uint64_t at, u
     if (dev->banks[bank].passing && in_bank(dev->banks[bank].bank, at, size)) {
         return dev->banks[bank].bank->read(dev->state, at, size, ret_value);
     }
-    if (G_LIKELY(!dev->tracing && !dev->busy) &&
+    if (G_LIKELY(!dev->tracing && !dev->busy && !dev->banks[bank].inner) &&
         quick_read(dev, &dev->banks[bank], at, size, ret_value)) {
         return DEVEMU_ACCESS_OK;
     }
@@ -671,7 +672,7 @@ DevemuAccess devemu_device_write(DevemuDevice *dev, unsigned bank, uint64_t at, 
     if (dev->banks[bank].passing && in_bank(dev->banks[bank].bank, at, size)) {
         return dev->banks[bank].bank->write(dev->state, at, size, value);
     }
-    if (G_LIKELY(!dev->tracing && !dev->busy) &&
+    if (G_LIKELY(!dev->tracing && !dev->busy && !dev->banks[bank].inner) &&
         quick_write(dev, &dev->banks[bank], at, size, value)) {
         devemu_device_settle(dev);
         return DEVEMU_ACCESS_OK;

@@ -47,6 +47,7 @@ typedef struct DevemuBankIndex {
     uint16_t *exact;
     uint64_t exact_places;
     bool passing; /* of a bus: every access goes straight to the bank's handlers */
+    bool inner;   /* reached through windows only */
 } DevemuBankIndex;
 
 typedef struct DevemuWire {

@@ -95,11 +95,20 @@ static bool lay_row(struct pci_function *s, const DevemuReg *reg, GError **error
     return true;
 }
 
+/* A decorator has the banks of what is below it, but not the rows. */
+static const DevemuModel *model_below(const DevemuDevice *dev)
+{
+    while (dev->decorator) {
+        dev = devemu_device_child(dev, 0);
+    }
+    return dev->model;
+}
+
 bool pci_config_layout(struct pci_function *s, GError **error)
 {
     place(s, 0, PCI_HEADER_BYTES, PCI_BANK_HEADER);
     if (s->pci->config_bank) {
-        const DevemuBank *bank = &s->child->model->banks[s->pci->config_bank - 1];
+        const DevemuBank *bank = &model_below(s->child)->banks[s->pci->config_bank - 1];
 
         for (size_t i = 0; i < bank->reg_count; i++) {
             if (!lay_row(s, &bank->regs[i], error)) {

@@ -348,8 +348,7 @@ static DevemuAccess rom_write(void *state, uint64_t at, unsigned size, uint64_t 
 
 #define SEEN(label, reader, writer)                                                                \
     {                                                                                              \
-        .name = (label), .kind = DEVEMU_BANK_MMIO, .sizes = DEVEMU_SIZE_ANY, .read = (reader),     \
-        .write = (writer)                                                                          \
+        .name = (label), .kind = DEVEMU_BANK_MMIO, .read = (reader), .write = (writer)             \
     }
 #define REGISTERS(label, table, bytes)                                                             \
     {                                                                                              \
@@ -361,7 +360,6 @@ static const DevemuBank banks[PCI_BANKS] = {
     [PCI_BANK_CONFIG] = {.name = "config",
                          .kind = DEVEMU_BANK_CONFIG,
                          .size = PCI_CONFIG_BYTES,
-                         .sizes = DEVEMU_SIZE_ANY,
                          .read = config_read,
                          .write = config_write},
     [PCI_BANK_BAR0] = SEEN("bar0", bar0_read, bar0_write),

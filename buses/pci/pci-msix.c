@@ -156,11 +156,7 @@ static const DevemuReg pba_regs[] = {
 };
 
 static const DevemuBank banks[] = {
-    [BANK_BAR] = {.name = "bar",
-                  .kind = DEVEMU_BANK_MMIO,
-                  .sizes = DEVEMU_SIZE_ANY,
-                  .read = bar_read,
-                  .write = bar_write},
+    [BANK_BAR] = {.name = "bar", .kind = DEVEMU_BANK_MMIO, .read = bar_read, .write = bar_write},
     [BANK_TABLE] = {.name = "table",
                     .kind = DEVEMU_BANK_MMIO,
                     .size = PCI_MSIX_VECTORS * ENTRY_BYTES,

@@ -153,7 +153,7 @@ static const uint8_t *dhcp_option(const uint8_t *frame, size_t len, uint8_t code
 
 Test(slirp, dhcp_gives_the_address_the_name_server_and_the_boot_file)
 {
-    g_autofree char *folder = g_dir_make_tmp("devemu-XXXXXX", NULL);
+    g_autofree char *folder = g_dir_make_tmp(NULL, NULL);
     g_autofree char *options = g_strdup_printf(
         "ipv6=off,tftp=%s,bootfile=boot.ipxe,dns=10.0.2.77,domainname=guests.test,hostname=guest",
         folder);

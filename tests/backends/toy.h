@@ -147,7 +147,7 @@ static inline void toy_frame_make(uint8_t *frame, size_t len, uint8_t to, uint8_
 /* A file of the test's own; free with g_free(), and the file is the caller's to unlink. */
 static inline char *toy_path(const char *name)
 {
-    g_autofree char *folder = g_dir_make_tmp("devemu-XXXXXX", NULL);
+    g_autofree char *folder = g_dir_make_tmp(NULL, NULL);
 
     cr_assert_not_null(folder);
     return g_build_filename(folder, name, NULL);

@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "toy.h"
 
+#include <devemu/record.h>
+
+#include <glib/gstdio.h>
+#include <unistd.h>
+
 /* --- the header, PCI 3.0 6.1 and 6.2 */
 
 Test(config, identity_is_that_of_the_model)
@@ -102,6 +107,37 @@ Test(config, rows_of_the_model_lie_in_the_same_space)
 
     cr_assert_eq(get(bus, DEV(3), TOY_CONFIG_BYTE, 4), 0x77);
     cr_assert_eq(get(bus, DEV(3), TOY_CONFIG_BYTE, 8), 0x0000000000000077);
+}
+
+/* A recorder looks like what it records, to the last register. */
+Test(config, a_recorded_device_has_the_same_space)
+{
+    const DevemuSetting rom = {"rom", NULL, "image", 5};
+    struct host host;
+    g_autoptr(DevemuDevice) bus = make_bus(&host, NULL);
+    g_autofree char *path = NULL;
+    DevemuDevice *recorder;
+    int fd = g_file_open_tmp("devemu-pci-XXXXXX.log", &path, NULL);
+
+    cr_assert_geq(fd, 0);
+    close(fd);
+    recorder = devemu_recorder_new_with(&toy_model, &rom, 1, path, 0, NULL);
+    cr_assert_not_null(recorder);
+    cr_assert(devemu_pci_plug(bus, recorder, DEV(3), NULL));
+
+    cr_assert_eq(get(bus, DEV(3), 0x00, 4), 0x56781234);
+    cr_assert_eq(get(bus, DEV(3), TOY_CONFIG_BYTE, 1), 0x5a);
+    set(bus, DEV(3), REG_COMMAND, 2, 7);
+    set(bus, DEV(3), TOY_RANGE, 2, 0x600);
+    set(bus, DEV(3), REG_BAR(0), 4, 0xc000);
+    set(bus, DEV(3), REG_ROM, 4, 0xfe000001);
+    out(bus, 0x600, 4, 0x1234);
+    cr_assert_eq(in(bus, 0xc000, 4), 0x1234);
+    cr_assert_eq(bus_get(bus, DEVEMU_PCI_MEMORY, 0xfe000000, 4), 0x67616d69);
+    out(bus, 0xc000 + TOY_LINE, 1, 1);
+    cr_assert_eq(host.lines, 1 << 3);
+    devemu_device_free(recorder);
+    g_unlink(path);
 }
 
 Test(config, ranges_of_the_model_follow_its_registers_and_the_command)

@@ -295,21 +295,22 @@ Test(vga, the_dac_takes_three_bytes_a_colour)
  * for two lines. */
 Test(vga, the_status_follows_the_beam)
 {
+    static const struct {
+        unsigned line, percent;
+        uint8_t status;
+    } moments[] = {
+        {0, 1, 0x00},    {0, 75, 0x00},   {0, 85, 0x01},   {399, 40, 0x00}, {400, 40, 0x01},
+        {411, 40, 0x01}, {412, 40, 0x09}, {413, 40, 0x09}, {414, 40, 0x01}, {449, 40, 0x00},
+    };
     g_autoptr(DevemuFake) fake = in_mode(&mode_3);
-    const uint64_t line_ns = 900 * 1000000000ull / 28322000;
-    unsigned retraces = 0, displays = 0;
 
-    devemu_fake_advance(fake, line_ns * 449 - devemu_fake_now(fake) % (line_ns * 449));
-    for (unsigned line = 0; line < 449; line++) {
-        uint8_t status = in(fake, STATUS);
+    for (unsigned i = 0; i < G_N_ELEMENTS(moments); i++) {
+        uint64_t dots = moments[i].line * 900u + moments[i].percent * 9u;
+        uint64_t at = dots * 1000000000 / 28322000;
 
-        retraces += (status & 0x08) != 0;
-        displays += (status & 0x01) == 0;
-        devemu_fake_advance(fake, line_ns);
+        devemu_fake_advance(fake, at - devemu_fake_now(fake));
+        cr_assert_eq(in(fake, STATUS), moments[i].status, "line %u", moments[i].line);
     }
-
-    cr_assert(retraces >= 1 && retraces <= 3, "%u", retraces);
-    cr_assert(displays >= 398 && displays <= 401, "%u", displays);
 }
 
 /* VS "Vertical Retrace End Register" bits 4, 5: armed by 1, 0; one interrupt, held until cleared.
@@ -658,7 +659,7 @@ Test(vga, wild_registers_draw_something)
     g_autoptr(DevemuFake) fake = in_mode(&mode_3);
     uint32_t x = 1;
 
-    for (unsigned round = 0; round < 12; round++) {
+    for (unsigned round = 0; round < 8; round++) {
         unsigned width, height;
         g_autofree uint32_t *pixels = NULL;
 
@@ -706,7 +707,7 @@ Test(vga, a_picture_is_written)
 {
     g_autoptr(DevemuFake) fake = in_mode(&mode_3);
     g_autoptr(GError) error = NULL;
-    g_autofree char *path = g_strdup_printf("vga-test-%d.png", (int)getpid());
+    g_autofree char *path = g_strdup_printf("vga-test-%d.png", (int)g_random_int_range(0, 1 << 30));
     g_autofree char *png = NULL;
     gsize len;
 

@@ -402,6 +402,7 @@ Test(am79c970a_receive, lapp_interrupts_after_the_first_buffer)
 Test(am79c970a_receive, takes_the_next_frame_after_wire_time_with_the_datasheets_latency)
 {
     g_autoptr(DevemuFake) f = nic_new("latency=datasheet");
+    unsigned before;
 
     nic_start(f, 2, 0);
     rx_give(f, 2, 0, 1024);
@@ -410,9 +411,10 @@ Test(am79c970a_receive, takes_the_next_frame_after_wire_time_with_the_datasheets
     cr_assert_eq(receive_to(f, 60, nic_mac), 60);
     cr_assert_eq(devemu_device_ready(devemu_fake_device(f)), 0);
     cr_assert_eq(receive_to(f, 60, nic_mac), 0);
+    before = devemu_fake_readies(f);
     devemu_fake_advance(f, 72 * 800 + 9600);
 
-    cr_assert_eq(devemu_fake_readies(f), 1);
+    cr_assert_eq(devemu_fake_readies(f), before + 1);
     cr_assert_eq(receive_to(f, 60, nic_mac), 60);
     cr_assert_eq(md_status(f, 2, RX_RING, 1), STP | ENP);
 }
