@@ -483,7 +483,6 @@ static bool add_chipset(Board *board, DevemuDevice *socket, DevemuDevice **ret_p
 
     *ret_piix3 = piix3;
     return pm && map_shadows(board, bridge, error) &&
-           map_ports(board, piix3, "reset", 0xcf9, 1, PRIORITY_BOARD, error) &&
            wire(piix3, DEVEMU_PIIX3_INIT, socket, PIN_INIT, error) &&
            wire(piix3, DEVEMU_PIIX3_RESET, socket, PIN_RESET, error) &&
            wire(bridge, DEVEMU_I440FX_INIT, socket, PIN_INIT, error) &&

@@ -5,7 +5,10 @@
  *     dump_model MODEL          register reference as Markdown
  *     dump_model --dict MODEL   dictionary for libFuzzer
  *     dump_model --list         all models as a Markdown table, with what is not modelled
+ *     dump_model --buses        the same for the buses
+ *     dump_model --registers    MODEL BANK REGISTER rw|ro of each register of each model
  */
+#include <devemu/bus.h>
 #include <devemu/device.h>
 #include <devemu/list.h>
 
@@ -213,11 +216,11 @@ static void reference(const DevemuModel *model)
     }
 }
 
-static void list(void)
+static void list(const char *title, const DevemuModel *const *models)
 {
-    printf("| Model | What | Datasheet | Not modelled |\n|---|---|---|---|\n");
-    for (size_t i = 0; devemu_models[i]; i++) {
-        const DevemuModel *model = devemu_models[i];
+    printf("| %s | What | Datasheet | Not modelled |\n|---|---|---|---|\n", title);
+    for (size_t i = 0; models[i]; i++) {
+        const DevemuModel *model = models[i];
 
         printf("| `%s` | ", model->name);
         cell(model->title);
@@ -226,6 +229,29 @@ static void list(void)
         printf(" | ");
         cell(model->not_modelled);
         printf(" |\n");
+    }
+}
+
+/* --- what can be written ---------------------------------------------------------------------- */
+
+/* Does a write do anything? A window only passes it on. */
+static bool is_writable(const DevemuReg *reg)
+{
+    if (reg->window) {
+        return false;
+    }
+    return reg->wrote || (reg->width && (mask_of(reg) & ~(reg->ro | reg->rc | reg->rsvd)) != 0);
+}
+
+static void registers(const DevemuModel *model)
+{
+    for (size_t b = 0; b < model->bank_count; b++) {
+        const DevemuBank *bank = &model->banks[b];
+
+        for (size_t i = 0; i < bank->reg_count; i++) {
+            printf("%s %s %s %s\n", model->name, bank->name, bank->regs[i].name,
+                   is_writable(&bank->regs[i]) ? "rw" : "ro");
+        }
     }
 }
 
@@ -269,17 +295,37 @@ static void dictionary(const DevemuModel *model)
     }
 }
 
+/* What needs no model's name. False: no such request. */
+static bool print_all(const char *what)
+{
+    static const DevemuModel *const buses[] = {&devemu_model_isa, &devemu_model_pci_bus,
+                                               &devemu_model_system, NULL};
+
+    if (strcmp(what, "--list") == 0) {
+        list("Model", devemu_models);
+    } else if (strcmp(what, "--buses") == 0) {
+        list("Bus", buses);
+    } else if (strcmp(what, "--registers") == 0) {
+        for (size_t i = 0; devemu_models[i]; i++) {
+            registers(devemu_models[i]);
+        }
+    } else {
+        return false;
+    }
+    return true;
+}
+
 int main(int argc, char **argv)
 {
     bool dict = argc == 3 && strcmp(argv[1], "--dict") == 0;
     const DevemuModel *model;
 
-    if (argc == 2 && strcmp(argv[1], "--list") == 0) {
-        list();
+    if (argc == 2 && print_all(argv[1])) {
         return 0;
     }
-    if (argc != 2 && !dict) {
-        fprintf(stderr, "usage: dump_model MODEL | --dict MODEL | --list\n");
+    if ((argc != 2 || argv[1][0] == '-') && !dict) {
+        fprintf(stderr,
+                "usage: dump_model MODEL | --dict MODEL | --list | --buses | --registers\n");
         return 2;
     }
     model = devemu_model_find(argv[argc - 1]);

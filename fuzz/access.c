@@ -36,14 +36,17 @@ void fuzz_rows_init(Fuzz *f)
                 .reg = reg,
                 .bank = (unsigned)b,
                 .count = reg->count ? reg->count : 1,
-                .stride = reg->stride ? reg->stride : bank->kind == DEVEMU_BANK_INDEXED ? 1 : size,
+                .stride = reg->stride                         ? reg->stride
+                          : bank->kind == DEVEMU_BANK_INDEXED ? 1
+                                                              : size,
                 .size = size,
             };
         }
     }
 }
 
-/* --- one access ---------------------------------------------------------------------------------------- */
+/* --- one access
+ * ---------------------------------------------------------------------------------------- */
 
 /* Where a bank of the model stands on the bus; false: nowhere. */
 static bool pci_route(const Fuzz *f, unsigned bank, unsigned *ret_bank, uint64_t *ret_base)
@@ -149,8 +152,8 @@ static DevemuDevice *route(Fuzz *f, unsigned *bank, uint64_t *at)
     if (!f->bus) {
         return f->dev;
     }
-    if (f->plugged && !(f->model->pci ? pci_route(f, *bank, &to, &base)
-                                      : isa_route(f, *bank, &to, &base))) {
+    if (f->plugged &&
+        !(f->model->pci ? pci_route(f, *bank, &to, &base) : isa_route(f, *bank, &to, &base))) {
         return f->dev;
     }
     /* Unplugged: some other place of the bus. */
@@ -185,7 +188,9 @@ DevemuAccess fuzz_top_write(Fuzz *f, unsigned bank, uint64_t at, unsigned size, 
     return do_write(f, f->top, bank, at, size, value, name);
 }
 
-/* --- rows ------------------------------------------------------------------------------------------------- */
+/* --- rows
+ * -------------------------------------------------------------------------------------------------
+ */
 
 static uint64_t row_at(const FuzzRow *row, unsigned element)
 {
@@ -259,7 +264,8 @@ static const FuzzRow *reach(Fuzz *f, const FuzzRow *row, unsigned *element)
     return window;
 }
 
-/* --- values --------------------------------------------------------------------------------------------- */
+/* --- values
+ * --------------------------------------------------------------------------------------------- */
 
 static uint64_t some_mask(Fuzz *f, const FuzzRow *row)
 {
@@ -329,7 +335,8 @@ static uint64_t some_value(Fuzz *f, const FuzzRow *row, unsigned element)
     }
 }
 
-/* --- operations ------------------------------------------------------------------------------------------- */
+/* --- operations
+ * ------------------------------------------------------------------------------------------- */
 
 static void write_row(Fuzz *f, uint64_t value)
 {

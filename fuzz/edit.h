@@ -19,8 +19,7 @@ static GVariant *number_edited(GVariant *old, unsigned index, uint64_t value)
         return g_variant_new_uint32((guint32)value);
     case 'a': {
         gsize len = g_variant_get_size(old);
-        unsigned width = 1u << (strchr("yqut", g_variant_get_type_string(old)[1]) -
-                                "yqut");
+        unsigned width = 1u << (strchr("yqut", g_variant_get_type_string(old)[1]) - "yqut");
         uint8_t *data = g_memdup2(g_variant_get_data(old), len);
 
         for (unsigned i = 0; i < width && len >= width; i++) {
@@ -77,8 +76,8 @@ static G_GNUC_UNUSED bool load_patched(DevemuDevice *dev, size_t at, uint8_t fli
     bool ok;
 
     data[at % len] ^= flip;
-    other = g_variant_new_from_data(G_VARIANT_TYPE_VARDICT, data, len - cut % len, FALSE, g_free,
-                                    data);
+    other =
+        g_variant_new_from_data(G_VARIANT_TYPE_VARDICT, data, len - cut % len, FALSE, g_free, data);
     ok = devemu_device_load(dev, g_variant_ref_sink(other), error);
     g_variant_unref(other);
     g_variant_unref(state);

@@ -5,7 +5,8 @@
  */
 #include "harness.h"
 
-/* --- memory ------------------------------------------------------------------------------------------ */
+/* --- memory
+ * ------------------------------------------------------------------------------------------ */
 
 static void put_word(Fuzz *f, unsigned at, uint32_t word)
 {
@@ -49,7 +50,8 @@ void fuzz_op_ram_forget(Fuzz *f)
     memset(f->defined + first, 0, sizeof(f->defined) - first);
 }
 
-/* --- time ---------------------------------------------------------------------------------------------- */
+/* --- time
+ * ---------------------------------------------------------------------------------------------- */
 
 static uint64_t until_deadline(Fuzz *f)
 {
@@ -92,7 +94,8 @@ void fuzz_op_time(Fuzz *f, FuzzOp op)
     fuzz_time(f, ns, op != FUZZ_TIME_IDLE);
 }
 
-/* --- payload -------------------------------------------------------------------------------------------- */
+/* --- payload
+ * -------------------------------------------------------------------------------------------- */
 
 static void receive(Fuzz *f, const uint8_t *head, unsigned head_len, uint8_t fill, unsigned len)
 {
@@ -233,11 +236,10 @@ void fuzz_op_line(Fuzz *f)
     line = (kind >> 1) % count;
     fuzz_say(f, "devemu_device_line(%s, %u, %s);", fuzz_dev(f), line, level ? "true" : "false");
     devemu_device_line(f->dev, line, level);
-    f->inputs &= ~(UINT64_C(1) << line);
-    f->inputs |= (uint64_t)level << line;
 }
 
-/* --- a picture ------------------------------------------------------------------------------------------- */
+/* --- a picture
+ * ------------------------------------------------------------------------------------------- */
 
 void fuzz_op_screen(Fuzz *f)
 {
@@ -276,15 +278,15 @@ void fuzz_op_screen(Fuzz *f)
     g_free(screen.pixels);
 }
 
-/* --- resets, DMA that goes wrong ---------------------------------------------------------------------------- */
+/* --- resets, DMA that goes wrong
+ * ---------------------------------------------------------------------------- */
 
 void fuzz_op_reset(Fuzz *f)
 {
     unsigned kind = fuzz_byte(&f->in);
     DevemuReset reset = kind & 1 ? DEVEMU_RESET_HARD : DEVEMU_RESET_SOFT;
 
-    fuzz_say(f, "devemu_device_reset(%s, %s);",
-             kind & 2 ? "devemu_fake_device(fake)" : fuzz_dev(f),
+    fuzz_say(f, "devemu_device_reset(%s, %s);", kind & 2 ? "devemu_fake_device(fake)" : fuzz_dev(f),
              kind & 1 ? "DEVEMU_RESET_HARD" : "DEVEMU_RESET_SOFT");
     devemu_device_reset(kind & 2 ? f->top : f->dev, reset);
 }

@@ -14,21 +14,23 @@
 #define TWIN_ALL  8
 #define TWIN_STEP 8
 
-#define TWIN_OPS      150
-#define BIG_STATE     16384 /* bytes: then fewer of all that saves it */
-#define BIG_TWIN_OPS  40
-#define BIG_SNAPSHOTS 12
+#define TWIN_OPS     150
+#define BIG_STATE    16384 /* bytes: then fewer of all that saves it */
+#define BIG_TWIN_OPS 40
+
+#define SNAPSHOTS     12
+#define BIG_SNAPSHOTS 4
 
 static const uint8_t weights[FUZZ_OP_COUNT] = {
-    [FUZZ_WRITE] = 24,    [FUZZ_READ] = 8,         [FUZZ_REPEAT] = 1,     [FUZZ_RAW_WRITE] = 3,
-    [FUZZ_RAW_READ] = 2,  [FUZZ_PEEK] = 1,         [FUZZ_BUS_WRITE] = 2,  [FUZZ_BUS_READ] = 1,
-    [FUZZ_CONFIG_WRITE] = 2, [FUZZ_CONFIG_READ] = 1, [FUZZ_RAM_WORDS] = 8, [FUZZ_RAM_FILL] = 1,
-    [FUZZ_RAM_FORGET] = 1, [FUZZ_TIME_NEXT] = 6,   [FUZZ_TIME_SMALL] = 3, [FUZZ_TIME_MEDIUM] = 3,
-    [FUZZ_TIME_HUGE] = 1, [FUZZ_TIME_IDLE] = 1,    [FUZZ_RECEIVE] = 6,    [FUZZ_LOOP] = 1,
-    [FUZZ_READY] = 1,     [FUZZ_LINK] = 1,         [FUZZ_INPUT] = 3,      [FUZZ_LINE] = 4,
-    [FUZZ_SCREEN] = 1,    [FUZZ_RESET] = 1,        [FUZZ_SAVE] = 1,       [FUZZ_FRESH] = 1,
-    [FUZZ_EDIT] = 2,      [FUZZ_PATCH] = 1,        [FUZZ_UNPLUG] = 1,     [FUZZ_FAIL_DMA] = 1,
-    [FUZZ_OWN_DMA] = 1,   [FUZZ_REVOKE] = 1,
+    [FUZZ_WRITE] = 24,       [FUZZ_READ] = 8,        [FUZZ_REPEAT] = 1,     [FUZZ_RAW_WRITE] = 3,
+    [FUZZ_RAW_READ] = 2,     [FUZZ_PEEK] = 1,        [FUZZ_BUS_WRITE] = 2,  [FUZZ_BUS_READ] = 1,
+    [FUZZ_CONFIG_WRITE] = 2, [FUZZ_CONFIG_READ] = 1, [FUZZ_RAM_WORDS] = 8,  [FUZZ_RAM_FILL] = 1,
+    [FUZZ_RAM_FORGET] = 1,   [FUZZ_TIME_NEXT] = 6,   [FUZZ_TIME_SMALL] = 3, [FUZZ_TIME_MEDIUM] = 3,
+    [FUZZ_TIME_HUGE] = 1,    [FUZZ_TIME_IDLE] = 1,   [FUZZ_RECEIVE] = 6,    [FUZZ_LOOP] = 1,
+    [FUZZ_READY] = 1,        [FUZZ_LINK] = 1,        [FUZZ_INPUT] = 3,      [FUZZ_LINE] = 4,
+    [FUZZ_SCREEN] = 1,       [FUZZ_RESET] = 1,       [FUZZ_SAVE] = 1,       [FUZZ_FRESH] = 1,
+    [FUZZ_EDIT] = 2,         [FUZZ_PATCH] = 1,       [FUZZ_UNPLUG] = 1,     [FUZZ_FAIL_DMA] = 1,
+    [FUZZ_OWN_DMA] = 1,      [FUZZ_REVOKE] = 1,
 };
 
 unsigned fuzz_op_slot(FuzzOp op)
@@ -52,7 +54,8 @@ static FuzzOp op_of_slot(unsigned slot)
     return FUZZ_WRITE;
 }
 
-/* --- text -------------------------------------------------------------------------------------------- */
+/* --- text
+ * -------------------------------------------------------------------------------------------- */
 
 /* Also in a run that will crash: what is in the text stands before what it tells is done. */
 static void insert(Fuzz *f, size_t at, const char *format, va_list args)
@@ -143,7 +146,8 @@ void fuzz_digest(Fuzz *f, const void *data, size_t len)
     }
 }
 
-/* --- operations ----------------------------------------------------------------------------------------- */
+/* --- operations
+ * ----------------------------------------------------------------------------------------- */
 
 typedef void OpFunc(Fuzz *f);
 
@@ -228,7 +232,8 @@ static void one_op(Fuzz *f, unsigned *snapshots)
     if (f->twin && f->plugged && (f->op < TWIN_ALL || f->op % TWIN_STEP == 0)) {
         fuzz_migrate(f);
     }
-    if (is_snapshot(op) && f->model->state_size > BIG_STATE && (*snapshots)++ >= BIG_SNAPSHOTS) {
+    if (is_snapshot(op) &&
+        (*snapshots)++ >= (f->model->state_size > BIG_STATE ? BIG_SNAPSHOTS : SNAPSHOTS)) {
         op = FUZZ_WRITE;
     }
     if (op >= FUZZ_TIME_NEXT && op <= FUZZ_TIME_IDLE) {
@@ -239,7 +244,9 @@ static void one_op(Fuzz *f, unsigned *snapshots)
     check(f);
 }
 
-/* --- a run -------------------------------------------------------------------------------------------------- */
+/* --- a run
+ * --------------------------------------------------------------------------------------------------
+ */
 
 static void begin(Fuzz *f)
 {
@@ -263,8 +270,9 @@ static void end(Fuzz *f)
 static void compare(Fuzz *f, const Fuzz *first)
 {
     if (f->op < first->digest_count && f->digest != first->digests[f->op]) {
-        fuzz_fail(f, NULL, "with migrations, this operation ends differently: run "
-                           "the test with DEVEMU_FAKE_MODE=migrate");
+        fuzz_fail(f, NULL,
+                  "with migrations, this operation ends differently: run "
+                  "the test with DEVEMU_FAKE_MODE=migrate");
     }
 }
 

@@ -52,7 +52,8 @@ enum {
     FUZZ_HEAD_TWIN = 1 << 7,    /* if not late: run it again with migrations, compare */
 };
 
-/* --- operations: the first byte of each, modulo FUZZ_OP_SLOTS, through a table of weights ------ */
+/* --- operations: the first byte of each, modulo FUZZ_OP_SLOTS, through a table of weights ------
+ */
 
 typedef enum FuzzOp {
     FUZZ_WRITE,  /* row, element, kind of value */
@@ -111,9 +112,9 @@ typedef enum FuzzValue {
     FUZZ_VALUE_BYTE,
     FUZZ_VALUE_TWO_BITS,
     FUZZ_VALUE_FLIP_TWO,
-    FUZZ_VALUE_FIELD, /* a number in a field, the rest zero */
-    FUZZ_VALUE_INSERT, /* a number in a field, the rest as it is */
-    FUZZ_VALUE_HALF,   /* two bytes */
+    FUZZ_VALUE_FIELD,   /* a number in a field, the rest zero */
+    FUZZ_VALUE_INSERT,  /* a number in a field, the rest as it is */
+    FUZZ_VALUE_HALF,    /* two bytes */
     FUZZ_VALUE_SHIFTED, /* a byte at any bit */
     FUZZ_VALUE_COUNT,
 } FuzzValue;
@@ -159,7 +160,8 @@ unsigned fuzz_length(FuzzInput *in, FuzzTake *take);
 /* A word of memory; old is what is there. */
 uint32_t fuzz_word(FuzzInput *in, FuzzTake *take, uint32_t old);
 
-/* --- the text: body of a Criterion test ---------------------------------------------------------- */
+/* --- the text: body of a Criterion test ----------------------------------------------------------
+ */
 
 enum {
     FUZZ_USES_MIGRATE = 1 << 0,
@@ -179,7 +181,8 @@ typedef struct FuzzText {
     char body[4 << 20];
 } FuzzText;
 
-/* --- a run -------------------------------------------------------------------------------------- */
+/* --- a run --------------------------------------------------------------------------------------
+ */
 
 /* A register as the fuzzer sees it. */
 typedef struct FuzzRow {
@@ -228,8 +231,7 @@ typedef struct Fuzz {
     uint64_t dma_bytes;
 
     uint64_t now, born, deadline;
-    uint64_t lines;  /* of top, as told */
-    uint64_t inputs; /* of dev, as set */
+    uint64_t lines; /* of top, as told */
     uint64_t logs, unimpls;
 
     uint64_t last_read;

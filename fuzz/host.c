@@ -13,7 +13,8 @@ static bool touches(uint64_t addr, size_t len, uint64_t base, uint64_t base_len)
     return base_len && len && addr < base + base_len && base < addr + len;
 }
 
-/* --- memory ------------------------------------------------------------------------------------------ */
+/* --- memory
+ * ------------------------------------------------------------------------------------------ */
 
 static void fill_granule(Fuzz *f, unsigned g, bool rich)
 {
@@ -57,9 +58,8 @@ static void own_registers(Fuzz *f, uint64_t addr, size_t len, bool write)
 {
     for (size_t i = 0; i < len && i < 2 * OWN_ACCESSES; i += 2) {
         uint64_t at = (addr + i) & 0x1e, value = 0;
-        DevemuAccess access = write
-                                  ? devemu_device_write(f->dev, f->own_bank, at, 2, UINT16_MAX)
-                                  : devemu_device_read(f->dev, f->own_bank, at, 2, &value);
+        DevemuAccess access = write ? devemu_device_write(f->dev, f->own_bank, at, 2, UINT16_MAX)
+                                    : devemu_device_read(f->dev, f->own_bank, at, 2, &value);
 
         if (access == DEVEMU_ACCESS_OK) {
             fuzz_fail(f, NULL, "the device answered its own DMA");
@@ -136,7 +136,8 @@ static bool host_dma_map(void *host, uint64_t addr, DevemuWindow *ret_window)
     return true;
 }
 
-/* --- what the device tells ------------------------------------------------------------------------------ */
+/* --- what the device tells
+ * ------------------------------------------------------------------------------ */
 
 /* No callback may enter the device again: it is busy, and says so. */
 static void nosy(Fuzz *f)
@@ -223,7 +224,8 @@ static void host_trace(void *host, const DevemuTrace *trace)
     nosy(f);
 }
 
-/* --- what the device sends -------------------------------------------------------------------------------- */
+/* --- what the device sends
+ * -------------------------------------------------------------------------------- */
 
 static void net_send(void *net, const DevemuSlice *slices, size_t count, bool more)
 {
@@ -272,7 +274,8 @@ static const DevemuCharOps char_ops = {.size = sizeof(DevemuCharOps),
                                        .ready = backend_ready,
                                        .control = char_control};
 
-/* --- the whole -------------------------------------------------------------------------------------------- */
+/* --- the whole
+ * -------------------------------------------------------------------------------------------- */
 
 static uint8_t *ram, *frame;
 
@@ -331,8 +334,9 @@ void fuzz_time(Fuzz *f, uint64_t ns, bool run)
         f->dma_calls = 0;
         f->dma_bytes = 0;
     }
-    fuzz_fail(f, "cr_expect(devemu_device_deadline(devemu_fake_device(fake)) > "
-                 "devemu_fake_now(fake));",
+    fuzz_fail(f,
+              "cr_expect(devemu_device_deadline(devemu_fake_device(fake)) > "
+              "devemu_fake_now(fake));",
               "the device does not let time go on: its deadline stays at %" PRIu64
               ", it is %" PRIu64 " now",
               devemu_device_deadline(f->top), f->now);

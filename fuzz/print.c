@@ -155,8 +155,8 @@ static void print_test(const DevemuModel *model, const FuzzText *text, const cha
 int main(int argc, char **argv)
 {
     const DevemuModel *model = argc > 3 ? devemu_model_find(argv[1]) : NULL;
-    FuzzText *text = mmap(NULL, sizeof(*text), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-                          -1, 0);
+    FuzzText *text =
+        mmap(NULL, sizeof(*text), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     GError *error = NULL;
     char *data, *name;
     int status = 0;

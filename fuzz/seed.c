@@ -4,15 +4,13 @@
  * its bits set one by one, and every kind of event. With one, what it says, a line each:
  *
  *     head bus map refill nosy trace options late twin   (first, if at all)
- *     bytes HEX...             what options take
- *     reg NAME VALUE [ELEMENT] write a register by its name, through its window if it has one
- *     get NAME [ELEMENT]       read it
- *     write BANK AT SIZE VALUE, read BANK AT SIZE
- *     ram AT WORD...           at most eight
- *     time NS, next            next: to the deadline
- *     frame broadcast|mac|multicast LEN, chars BYTE..., key CODE VALUE, button CODE VALUE, move X Y
- *     line N LEVEL, link N, reset hard|soft, save, fresh, edit, unplug, screen, ready, loop
- *     repeat COUNT             the last reg again, counting up
+ *     options NAME=VALUE...    behind "head options": choices and switches; the others keep their
+ * default bytes HEX...             what options take, by hand reg NAME VALUE [ELEMENT] write a
+ * register by its name, through its window if it has one get NAME [ELEMENT]       read it write
+ * BANK AT SIZE VALUE, read BANK AT SIZE ram AT WORD...           at most eight time NS, next next:
+ * to the deadline frame broadcast|mac|multicast LEN, chars BYTE..., key CODE VALUE, button CODE
+ * VALUE, move X Y line N LEVEL, link N, reset hard|soft, save, fresh, edit, unplug, screen, ready,
+ * loop repeat COUNT             the last reg again, counting up
  *
  *     fuzz_seed MODEL OUTPUT-FILE SCRIPT
  *     fuzz_seed MODEL OUTPUT-FOLDER
@@ -61,7 +59,9 @@ static void put_time(Seed *s, uint64_t ns)
     }
 }
 
-/* --- rows ------------------------------------------------------------------------------------------------ */
+/* --- rows
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static unsigned rows_count(const DevemuModel *model)
 {
@@ -126,7 +126,8 @@ static void put_get(Seed *s, unsigned row, unsigned element)
     put_window(s, row);
 }
 
-/* --- scripts --------------------------------------------------------------------------------------------- */
+/* --- scripts
+ * --------------------------------------------------------------------------------------------- */
 
 static G_NORETURN void stop(const Seed *s, const char *what, const char *word)
 {
@@ -194,6 +195,44 @@ static void line_bytes(Seed *s, char **words)
 {
     for (unsigned i = 1; words[i]; i++) {
         put(s, g_ascii_strtoull(words[i], NULL, 16), 1);
+    }
+}
+
+static const char *option_value(const DevemuProperty *p, char **words)
+{
+    size_t len = strlen(p->name);
+
+    for (unsigned i = 1; words[i]; i++) {
+        if (strncmp(words[i], p->name, len) == 0 && words[i][len] == '=') {
+            return words[i] + len + 1;
+        }
+    }
+    return p->value ? p->value : "";
+}
+
+static void line_options(Seed *s, char **words)
+{
+    for (const DevemuProperty *p = s->model->properties; p && p->name; p++) {
+        const char *value = option_value(p, words);
+        unsigned choice = 0;
+
+        switch (p->type) {
+        case DEVEMU_PROPERTY_ENUM:
+            while (p->choices[choice] && strcmp(p->choices[choice], value) != 0) {
+                choice++;
+            }
+            put(s, choice, 1);
+            break;
+        case DEVEMU_PROPERTY_BOOL:
+            put(s, strcmp(value, "on") == 0, 1);
+            break;
+        case DEVEMU_PROPERTY_UINT:
+        case DEVEMU_PROPERTY_BLOB:
+            put(s, 0, 1);
+            break;
+        default:
+            break;
+        }
     }
 }
 
@@ -375,12 +414,13 @@ static void script_line(Seed *s, char **words)
         const char *name;
         LineFunc *func;
     } lines[] = {
-        {"head", line_head},     {"bytes", line_bytes}, {"reg", line_reg},   {"get", line_get},
-        {"write", line_write},   {"read", line_read},   {"ram", line_ram},   {"time", line_time},
-        {"next", line_next},     {"frame", line_frame}, {"chars", line_chars}, {"key", line_key},
-        {"button", line_key},    {"move", line_move},   {"line", line_line}, {"link", line_link},
-        {"reset", line_reset},   {"edit", line_edit},   {"screen", line_screen},
-        {"repeat", line_repeat},
+        {"head", line_head},     {"bytes", line_bytes},   {"reg", line_reg},
+        {"get", line_get},       {"write", line_write},   {"read", line_read},
+        {"ram", line_ram},       {"time", line_time},     {"next", line_next},
+        {"frame", line_frame},   {"chars", line_chars},   {"key", line_key},
+        {"button", line_key},    {"move", line_move},     {"line", line_line},
+        {"link", line_link},     {"reset", line_reset},   {"edit", line_edit},
+        {"screen", line_screen}, {"repeat", line_repeat}, {"options", line_options},
     };
 
     for (unsigned i = 0; i < G_N_ELEMENTS(lines); i++) {
@@ -426,7 +466,8 @@ static void script(Seed *s, const char *path)
     g_free(text);
 }
 
-/* --- from the tables --------------------------------------------------------------------------------------- */
+/* --- from the tables
+ * --------------------------------------------------------------------------------------- */
 
 static void all_reads(Seed *s)
 {

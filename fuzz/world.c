@@ -6,7 +6,8 @@
 
 #define ISA_FREE_PORT 0x300 /* for a bank that has no place of its own */
 
-/* --- settings from the input, a byte or more for each property -------------------------------------- */
+/* --- settings from the input, a byte or more for each property
+ * -------------------------------------- */
 
 static char *setting_uint(FuzzInput *in, const DevemuProperty *p)
 {
@@ -141,7 +142,8 @@ static DevemuDevice *device_new(Fuzz *f)
     return dev;
 }
 
-/* --- buses ------------------------------------------------------------------------------------------ */
+/* --- buses
+ * ------------------------------------------------------------------------------------------ */
 
 static uint64_t config_at(unsigned reg)
 {
@@ -166,8 +168,8 @@ static bool bar_place(Fuzz *f, unsigned n, bool *ret_wide)
     flags = n == rom ? 1 : mask & 7;
     bar->used = true;
     bar->io = n != rom && (flags & 1);
-    bar->bank = n == rom || !f->model->pci->bars[n].bank ? UINT_MAX
-                                                         : f->model->pci->bars[n].bank - 1;
+    bar->bank =
+        n == rom || !f->model->pci->bars[n].bank ? UINT_MAX : f->model->pci->bars[n].bank - 1;
     bar->base = bar->io ? 0x1000u * (n + 1) : 0x1000000u * (n + 1);
     *ret_wide = !bar->io && n != rom && (flags & 6) == 4;
     fuzz_top_write(f, DEVEMU_PCI_CONFIG, config_at(reg), 4, bar->base | (n == rom ? 1 : 0), "BAR");
@@ -247,7 +249,8 @@ void fuzz_unplug(Fuzz *f)
     }
 }
 
-/* --- the whole ---------------------------------------------------------------------------------------- */
+/* --- the whole
+ * ---------------------------------------------------------------------------------------- */
 
 static void tree_new(Fuzz *f)
 {
@@ -327,11 +330,6 @@ void fuzz_migrate(Fuzz *f)
     g_variant_unref(state);
     devemu_device_free(old);
     devemu_device_set_host(f->top, &f->ops, f);
-    for (unsigned line = 0; line < 64; line++) {
-        if (f->inputs >> line & 1) {
-            devemu_device_line(f->dev, line, true);
-        }
-    }
     find_mac(f);
     if (f->lines != lines) {
         fuzz_fail(f, NULL, "a migration changed the lines from %#" PRIx64 " to %#" PRIx64, lines,

@@ -49,7 +49,7 @@ static void exact_build(DevemuBankIndex *index)
     const DevemuBank *bank = index->bank;
     bool indexed = bank->kind == DEVEMU_BANK_INDEXED;
 
-    if (bank->lanes || bank->decoded || bank->sizes || bank->size > MAX_EXACT) {
+    if (bank->decoded || bank->sizes || bank->size > MAX_EXACT) {
         return;
     }
     index->exact_places = bank->size;
@@ -57,6 +57,9 @@ static void exact_build(DevemuBankIndex *index)
     for (size_t i = bank->reg_count; i-- > 0;) {
         const DevemuRow *row = &index->rows[i];
 
+        if (!indexed && (row->size & (row->size - 1)) != 0) {
+            continue; /* the three bytes of a class code: no access is so wide */
+        }
         for (unsigned e = 0; e < row->count; e++) {
             unsigned log = indexed ? 0 : (unsigned)__builtin_ctz(row->size);
 

@@ -103,6 +103,16 @@ void devemu_record_put_item_data(GByteArray *to, RecordItemKind kind, uint64_t a
                                  size_t len);
 void devemu_record_put_frame(GByteArray *to, const DevemuSlice *slices, size_t count, bool more);
 
+/* Settings with the contents of files in place of their names. */
+typedef struct RecordSettings {
+    GArray *all;      /* DevemuSetting; what they point to is the caller's, but for: */
+    GPtrArray *files; /* contents, owned */
+} RecordSettings;
+
+RecordSettings devemu_record_settings(const DevemuModel *model, const DevemuSetting *settings,
+                                      size_t count);
+void devemu_record_settings_clear(RecordSettings *s);
+
 typedef struct RecordWriter {
     FILE *file;
     char *path;

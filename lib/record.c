@@ -492,35 +492,6 @@ static const DevemuDecorator decorator = {.read = recorder_read, .write = record
 
 static const DevemuTimer timers[] = {DEVEMU_TIMER(Recorder, due_ns, recorder_run), {0}};
 
-static bool never(const void *state)
-{
-    (void)state;
-    return false;
-}
-
-/* A PCI function wants to know where in configuration space the model has registers. */
-static void copy_places(DevemuBank *bank)
-{
-    DevemuReg *regs = g_new0(DevemuReg, bank->reg_count);
-
-    for (size_t i = 0; i < bank->reg_count; i++) {
-        const DevemuReg *reg = &bank->regs[i];
-
-        regs[i] = (DevemuReg){
-            .name = reg->name,
-            .title = reg->title,
-            .section = reg->section,
-            .bits = reg->bits,
-            .at = reg->at,
-            .size = reg->size,
-            .count = reg->count,
-            .stride = reg->stride,
-            .decoded = never,
-        };
-    }
-    bank->regs = regs;
-}
-
 static DevemuBank *copy_banks(const DevemuModel *model)
 {
     DevemuBank *banks = g_new0(DevemuBank, model->bank_count);
@@ -531,11 +502,6 @@ static DevemuBank *copy_banks(const DevemuModel *model)
             .kind = model->banks[i].kind,
             .size = model->banks[i].size,
         };
-        if (banks[i].kind == DEVEMU_BANK_CONFIG && model->banks[i].reg_count > 0) {
-            banks[i].regs = model->banks[i].regs;
-            banks[i].reg_count = model->banks[i].reg_count;
-            copy_places(&banks[i]);
-        }
     }
     return banks;
 }
@@ -593,72 +559,12 @@ static void model_free(void *opaque)
 {
     DevemuModel *model = opaque;
 
-    for (size_t i = 0; i < model->bank_count; i++) {
-        g_free((void *)(uintptr_t)model->banks[i].regs);
-    }
     g_free((void *)(uintptr_t)model->banks);
     g_free((void *)(uintptr_t)model->pci);
     g_free(model);
 }
 
 /* --- creation ---------------------------------------------------------------------- */
-
-/* The settings with the contents of files in place of their names. */
-typedef struct Settings {
-    GArray *all;      /* DevemuSetting, borrowed but for: */
-    GPtrArray *files; /* char: contents */
-} Settings;
-
-static bool is_given(const DevemuSetting *settings, size_t count, const char *name)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(settings[i].name, name) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static void add_setting(Settings *s, const DevemuModel *model, DevemuSetting setting)
-{
-    char *contents;
-    gsize len;
-
-    for (const DevemuProperty *p = model->properties; p && p->name; p++) {
-        /* A file that cannot be read stays a name: the device says what is wrong with it. */
-        if (p->type == DEVEMU_PROPERTY_BLOB && strcmp(p->name, setting.name) == 0 &&
-            setting.data == NULL && setting.text &&
-            g_file_get_contents(setting.text, &contents, &len, NULL)) {
-            g_ptr_array_add(s->files, contents);
-            setting.data = contents;
-            setting.len = len;
-        }
-    }
-    g_array_append_val(s->all, setting);
-}
-
-static Settings settings_resolve(const DevemuModel *model, const DevemuSetting *settings,
-                                 size_t count)
-{
-    Settings s = {g_array_new(TRUE, TRUE, sizeof(DevemuSetting)),
-                  g_ptr_array_new_with_free_func(g_free)};
-
-    for (const DevemuProperty *p = model->properties; p && p->name; p++) {
-        if (p->type == DEVEMU_PROPERTY_BLOB && p->value && !is_given(settings, count, p->name)) {
-            add_setting(&s, model, (DevemuSetting){.name = p->name, .text = p->value});
-        }
-    }
-    for (size_t i = 0; i < count; i++) {
-        add_setting(&s, model, settings[i]);
-    }
-    return s;
-}
-
-static void settings_clear(Settings *s)
-{
-    g_array_unref(s->all);
-    g_ptr_array_unref(s->files);
-}
 
 static DevemuDevice *recorder_around(DevemuDevice *inner, RecordWriter writer, unsigned interval)
 {
@@ -685,7 +591,7 @@ DevemuDevice *devemu_recorder_new_with(const DevemuModel *model, const DevemuSet
                                        size_t count, const char *path, unsigned interval,
                                        GError **error)
 {
-    Settings resolved;
+    RecordSettings resolved;
     const DevemuSetting *all;
     DevemuDevice *inner;
     RecordWriter writer;
@@ -697,13 +603,13 @@ DevemuDevice *devemu_recorder_new_with(const DevemuModel *model, const DevemuSet
                     "%s is a bus: record the devices plugged into it instead", model->name);
         return NULL;
     }
-    resolved = settings_resolve(model, settings, count);
+    resolved = devemu_record_settings(model, settings, count);
     all = (const DevemuSetting *)(void *)resolved.all->data;
     inner = devemu_device_new_with(model, all, resolved.all->len, error);
     if (inner) {
         ok = devemu_record_create(&writer, path, model->name, all, resolved.all->len, error);
     }
-    settings_clear(&resolved);
+    devemu_record_settings_clear(&resolved);
     if (!ok) {
         devemu_device_free(inner);
         return NULL;

@@ -4,142 +4,8 @@
  * it puts out is encoded as the recorder would, and compared with what stands there.
  */
 #include <devemu/list.h>
-#include <devemu/record.h>
-#include <devemu/trace.h>
 
-#include "record-log.h"
-
-/* Events that a report shows before the one that differs, and lines of trace kept for them. */
-#define REPORT_EVENTS 10
-#define SEEN_MAX      128
-
-/* A trace that outlives its call. */
-typedef struct Seen {
-    uint64_t event;
-    DevemuTrace trace;
-    uint8_t data[RECORD_SHOWN_BYTES];
-    char name[64];
-} Seen;
-
-typedef enum Outcome {
-    OUTCOME_SAME,    /* so far */
-    OUTCOME_DIFFERS, /* expected and got say how */
-    OUTCOME_BROKEN,  /* the log asks for what cannot be done; got says what */
-} Outcome;
-
-struct DevemuReplay {
-    RecordReader log;
-    DevemuDevice *dev;
-    GVariant *initial; /* state before event 0 */
-    uint64_t position;
-    uint64_t now;
-
-    bool comparing;
-    RecordEvent event;  /* under way */
-    RecordCursor items; /* what the log still has of it */
-    GByteArray *did;    /* what the device does, as an item */
-
-    Outcome outcome;
-    char *expected, *got;
-    char *report;
-
-    Seen seen[SEEN_MAX];
-    unsigned seen_count; /* ever; the ring's place is the remainder */
-};
-
-/* --- differences ------------------------------------------------------------------- */
-
-static void broken(DevemuReplay *r, const char *what)
-{
-    if (r->outcome == OUTCOME_SAME) {
-        r->outcome = OUTCOME_BROKEN;
-        r->got = g_strdup(what);
-    }
-}
-
-/* The register that a read of this event came to, for the names of its bits. */
-static const DevemuTrace *seen_read(const DevemuReplay *r)
-{
-    for (unsigned i = 0; i < MIN(r->seen_count, SEEN_MAX); i++) {
-        const Seen *seen = &r->seen[(r->seen_count - 1 - i) % SEEN_MAX];
-
-        if (seen->event != r->position) {
-            return NULL;
-        }
-        if (seen->trace.kind == DEVEMU_TRACE_READ && seen->trace.reg) {
-            return &seen->trace;
-        }
-    }
-    return NULL;
-}
-
-static char *item_text(const DevemuReplay *r, const RecordItem *item)
-{
-    const DevemuTrace *read = r->event.kind == RECORD_READ ? seen_read(r) : NULL;
-    GString *text = g_string_new(NULL);
-
-    devemu_text_item(text, r->dev, item);
-    if (item->kind == RECORD_ITEM_RETURN && item->a == DEVEMU_ACCESS_OK && read &&
-        r->event.c == (read->reg->size ? read->reg->size : 1u)) {
-        char *value = devemu_reg_format(read->reg, item->b);
-
-        g_string_append_printf(text, ", %s %s", read->reg->name, value);
-        g_free(value);
-    }
-    return g_string_free(text, FALSE);
-}
-
-static void say_first_byte(DevemuReplay *r, const RecordItem *expected, const RecordItem *got)
-{
-    size_t i = 0;
-    char *text;
-
-    if (expected->kind != got->kind || expected->a != got->a || !expected->data || !got->data) {
-        return;
-    }
-    while (i < MIN(expected->len, got->len) && expected->data[i] == got->data[i]) {
-        i++;
-    }
-    if (i < RECORD_SHOWN_BYTES || i == MIN(expected->len, got->len)) {
-        return; /* the texts show it */
-    }
-    text = g_strdup_printf("%s; byte %zu is %02x, not %02x", r->got, i, got->data[i],
-                           expected->data[i]);
-    g_free(r->got);
-    r->got = text;
-}
-
-/* The device did r->did, or, if that is empty, no more. */
-static void differs(DevemuReplay *r)
-{
-    RecordCursor from = r->items;
-    RecordItem expected = {0}, got = {0};
-    bool more = from.p < from.end;
-
-    if (r->outcome != OUTCOME_SAME) {
-        return;
-    }
-    if (more && !devemu_record_get_item(&from, &expected)) {
-        broken(r, "it is malformed");
-        return;
-    }
-    r->expected = more ? item_text(r, &expected) : g_strdup("nothing more");
-    if (r->did->len == 0) {
-        r->got = g_strdup("nothing more");
-    } else {
-        /* Room for an answer that the device has not got. */
-        const uint8_t none = 0;
-
-        g_byte_array_append(r->did, &none, 1);
-        from = (RecordCursor){r->did->data, r->did->data + r->did->len, false};
-        devemu_record_get_item(&from, &got);
-        r->got = item_text(r, &got);
-        if (more) {
-            say_first_byte(r, &expected, &got);
-        }
-    }
-    r->outcome = OUTCOME_DIFFERS;
-}
+#include "replay.h"
 
 /* --- items ------------------------------------------------------------------------- */
 
@@ -151,7 +17,7 @@ static bool next_is(const DevemuReplay *r, RecordItemKind kind)
 static bool take(DevemuReplay *r, RecordItem *ret_item)
 {
     if (!devemu_record_get_item(&r->items, ret_item)) {
-        broken(r, "it is malformed");
+        devemu_replay_broken(r, "it is malformed");
         return false;
     }
     return true;
@@ -171,7 +37,7 @@ static void take_meanwhile(DevemuReplay *r)
         } else if (item.a < DEVEMU_LINES) {
             devemu_device_line(r->dev, (unsigned)item.a, item.b != 0);
         } else {
-            broken(r, "it has an input line that no device has");
+            devemu_replay_broken(r, "it has an input line that no device has");
             return;
         }
     }
@@ -210,7 +76,7 @@ static bool matches(DevemuReplay *r)
     }
     if (r->did->len > (size_t)(r->items.end - r->items.p) ||
         memcmp(r->did->data, r->items.p, r->did->len) != 0) {
-        differs(r);
+        devemu_replay_differs(r);
         return false;
     }
     r->items.p += r->did->len;
@@ -244,7 +110,7 @@ static bool replay_dma_read(void *host, uint64_t addr, void *buf, size_t len)
     }
     ok = devemu_record_get_u8(&r->items) != 0;
     if (r->items.bad || len > (size_t)(r->items.end - r->items.p)) {
-        broken(r, "it is malformed");
+        devemu_replay_broken(r, "it is malformed");
         return false;
     }
     memcpy(buf, r->items.p, len);
@@ -265,7 +131,7 @@ static bool replay_dma_write(void *host, uint64_t addr, const void *buf, size_t 
     }
     ok = devemu_record_get_u8(&r->items) != 0;
     if (r->items.bad) {
-        broken(r, "it is malformed");
+        devemu_replay_broken(r, "it is malformed");
     }
     take_meanwhile(r);
     return ok;
@@ -380,11 +246,11 @@ static void do_access(DevemuReplay *r, const RecordEvent *e)
     uint64_t value = 0;
 
     if (e->a >= r->dev->model->bank_count) {
-        broken(r, "it has an access to a bank that the model does not have");
+        devemu_replay_broken(r, "it has an access to a bank that the model does not have");
         return;
     }
     if (e->c != 1 && e->c != 2 && e->c != 4 && e->c != 8) {
-        broken(r, "it has an access of a width that there is not");
+        devemu_replay_broken(r, "it has an access of a width that there is not");
         return;
     }
     if (e->kind == RECORD_READ) {
@@ -405,7 +271,7 @@ static void do_receive(DevemuReplay *r, const RecordEvent *e)
 static void do_line(DevemuReplay *r, const RecordEvent *e)
 {
     if (e->a >= DEVEMU_LINES) {
-        broken(r, "it has an input line that no device has");
+        devemu_replay_broken(r, "it has an input line that no device has");
         return;
     }
     devemu_device_line(r->dev, (unsigned)e->a, e->b != 0);
@@ -416,7 +282,7 @@ static void do_input(DevemuReplay *r, const RecordEvent *e)
     DevemuInput input;
 
     if (e->len != 24 || devemu_le32(e->data) > DEVEMU_INPUT_MOVE) {
-        broken(r, "it has an input that there is not");
+        devemu_replay_broken(r, "it has an input that there is not");
         return;
     }
     input = (DevemuInput){
@@ -433,7 +299,7 @@ static void do_input(DevemuReplay *r, const RecordEvent *e)
 static void do_reset(DevemuReplay *r, const RecordEvent *e)
 {
     if (e->a != DEVEMU_RESET_HARD && e->a != DEVEMU_RESET_SOFT) {
-        broken(r, "it has a reset that there is not");
+        devemu_replay_broken(r, "it has a reset that there is not");
         return;
     }
     devemu_device_reset(r->dev, (DevemuReset)e->a);
@@ -456,7 +322,7 @@ static void do_load(DevemuReplay *r, const RecordEvent *e)
     GError *why = NULL;
 
     if (!load(r, state, &why)) {
-        broken(r, why->message);
+        devemu_replay_broken(r, why->message);
         g_error_free(why);
     }
     g_variant_unref(state);
@@ -490,7 +356,7 @@ static void do_settle(DevemuReplay *r)
         }
         if (!right) {
             r->items = before;
-            differs(r);
+            devemu_replay_differs(r);
         }
     }
     r->comparing = true;
@@ -535,21 +401,16 @@ static void perform(DevemuReplay *r, const RecordEvent *e)
         break;
     case RECORD_EVENT_KINDS:
     default:
-        broken(r, "it is malformed");
+        devemu_replay_broken(r, "it is malformed");
         break;
     }
 }
 
-static RecordCursor event_cursor(const DevemuReplay *r, uint64_t n)
-{
-    return devemu_record_payload(&r->log, g_array_index(r->log.events, uint64_t, n));
-}
-
 static void do_event(DevemuReplay *r)
 {
-    r->items = event_cursor(r, r->position);
+    r->items = devemu_replay_event(r, r->position);
     if (!devemu_record_get_event(&r->items, &r->event)) {
-        broken(r, "it is malformed");
+        devemu_replay_broken(r, "it is malformed");
         return;
     }
     r->now = r->event.time;
@@ -559,95 +420,32 @@ static void do_event(DevemuReplay *r)
         take_asides(r);
         g_byte_array_set_size(r->did, 0);
         if (r->outcome == OUTCOME_SAME && r->items.p < r->items.end) {
-            differs(r);
+            devemu_replay_differs(r);
         }
     }
     r->comparing = false;
 }
 
-/* --- the report -------------------------------------------------------------------- */
-
-static void report_traces(GString *to, const DevemuReplay *r, uint64_t event)
-{
-    unsigned count = MIN(r->seen_count, SEEN_MAX);
-
-    for (unsigned i = count; i > 0; i--) {
-        const Seen *seen = &r->seen[(r->seen_count - i) % SEEN_MAX];
-
-        if (seen->event == event) {
-            char *text = devemu_trace_format(&seen->trace);
-
-            g_string_append_printf(to, "        %s\n", text);
-            g_free(text);
-        }
-    }
-}
-
-static void report_event(GString *to, const DevemuReplay *r, uint64_t n)
-{
-    RecordCursor from = event_cursor(r, n);
-    RecordEvent event;
-
-    if (!devemu_record_get_event(&from, &event)) {
-        g_string_append_printf(to, "%8" PRIu64 " ?\n", n);
-        return;
-    }
-    g_string_append_printf(to, "%8" PRIu64 " at %" PRIu64 " ns: ", n, event.time);
-    devemu_text_event(to, r->dev, &event);
-    g_string_append_c(to, '\n');
-    report_traces(to, r, n);
-}
-
-static char *report(const DevemuReplay *r)
-{
-    GString *to = g_string_new(NULL);
-    uint64_t first = r->position > REPORT_EVENTS ? r->position - REPORT_EVENTS : 0;
-    char *dump = devemu_device_dump(r->dev);
-
-    g_string_append_printf(to, "%s: event %" PRIu64 " of %u differs from the log\n",
-                           r->dev->model->name, r->position, r->log.events->len);
-    g_string_append_printf(to, "the log has:     %s\n", r->expected);
-    g_string_append_printf(to, "the device did:  %s\n", r->got);
-    g_string_append(to, "what came in, and what the device did with it:\n");
-    report_event(to, r, r->position);
-    if (first < r->position) {
-        g_string_append(to, "before that:\n");
-    }
-    for (uint64_t n = first; n < r->position; n++) {
-        report_event(to, r, n);
-    }
-    g_string_append_printf(to, "registers of the device now:\n%s", dump);
-    g_free(dump);
-    return g_string_free(to, FALSE);
-}
-
-char *devemu_replay_event_text(const DevemuReplay *replay, uint64_t n)
-{
-    RecordCursor from;
-    RecordEvent event;
-    RecordItem item;
-    GString *to;
-
-    g_return_val_if_fail(replay != NULL && n < replay->log.events->len, NULL);
-    from = event_cursor(replay, n);
-    if (!devemu_record_get_event(&from, &event)) {
-        return g_strdup("malformed\n");
-    }
-    to = g_string_new(NULL);
-    g_string_append_printf(to, "%" PRIu64 " at %" PRIu64 " ns: ", n, event.time);
-    devemu_text_event(to, replay->dev, &event);
-    g_string_append_c(to, '\n');
-    while (from.p < from.end && devemu_record_get_item(&from, &item)) {
-        if (item.kind != RECORD_ITEM_NOW) {
-            g_string_append(to, "    ");
-            devemu_text_item(to, replay->dev, &item);
-            g_string_append_c(to, '\n');
-        }
-    }
-    return g_string_free(to, FALSE);
-}
-
 /* --- the caller's side ------------------------------------------------------------- */
+
+/* A log brings its files with it: one that names a file to be opened was not made by a recorder. */
+static bool settings_good(const DevemuReplay *r, const DevemuModel *model, GError **error)
+{
+    for (guint i = 0; i < r->log.settings->len; i++) {
+        const DevemuSetting *setting = &g_array_index(r->log.settings, DevemuSetting, i);
+
+        for (const DevemuProperty *p = model->properties; p && p->name; p++) {
+            if (p->type == DEVEMU_PROPERTY_BLOB && strcmp(p->name, setting->name) == 0 &&
+                setting->data == NULL) {
+                g_set_error(error, DEVEMU_ERROR, DEVEMU_ERROR_LOG,
+                            "record log '%s' lacks the contents of property '%s': record it again",
+                            r->log.path, p->name);
+                return false;
+            }
+        }
+    }
+    return true;
+}
 
 DevemuReplay *devemu_replay_new(const char *path, const DevemuModel *model, GError **error)
 {
@@ -664,6 +462,10 @@ DevemuReplay *devemu_replay_new(const char *path, const DevemuModel *model, GErr
         g_set_error(error, DEVEMU_ERROR, DEVEMU_ERROR_MODEL,
                     "record log '%s' is of model '%s', which this library does not have", path,
                     r->log.model);
+        devemu_replay_free(r);
+        return NULL;
+    }
+    if (!settings_good(r, model, error)) {
         devemu_replay_free(r);
         return NULL;
     }
@@ -756,7 +558,8 @@ bool devemu_replay_step(DevemuReplay *replay, GError **error)
     }
     do_event(replay);
     if (replay->outcome != OUTCOME_SAME) {
-        replay->report = replay->outcome == OUTCOME_DIFFERS ? report(replay) : NULL;
+        replay->report =
+            replay->outcome == OUTCOME_DIFFERS ? devemu_replay_make_report(replay) : NULL;
         return failed(replay, error);
     }
     replay->position++;

@@ -195,7 +195,8 @@ typedef struct Plan {
     uint64_t inputs;
     GPtrArray *children; /* Plan */
     unsigned known;      /* keys of the snapshot that were used */
-    GVariant *dict;
+    GHashTable *entries; /* of the snapshot, GVariant by key */
+    gsize count;         /* of them, with any key that stands there twice */
     GError **error;
 } Plan;
 
@@ -206,8 +207,33 @@ static void plan_free(void *opaque)
     if (plan) {
         g_free(plan->state);
         g_ptr_array_unref(plan->children);
+        g_hash_table_unref(plan->entries);
         g_free(plan);
     }
+}
+
+/* Looking up in a dictionary of GVariant is a search. */
+static GHashTable *entries_of(GVariant *dict)
+{
+    GHashTable *entries =
+        g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)g_variant_unref);
+    GVariantIter iter;
+    const char *key;
+    GVariant *value;
+
+    g_variant_iter_init(&iter, dict);
+    while (g_variant_iter_next(&iter, "{&sv}", &key, &value)) {
+        g_hash_table_insert(entries, (gpointer)(uintptr_t)key, value);
+    }
+    return entries;
+}
+
+/* NULL if there is none of that type. */
+static GVariant *entry_of_type(const Plan *plan, const char *key, const GVariantType *type)
+{
+    GVariant *value = g_hash_table_lookup(plan->entries, key);
+
+    return value && g_variant_is_of_type(value, type) ? value : NULL;
 }
 
 static bool bad(const Plan *plan, const char *key, const char *what)
@@ -274,34 +300,31 @@ static bool load_entry(const Entry *entry, void *opaque)
     Plan *plan = opaque;
     GVariant *value;
     char key[128];
-    bool ok;
 
     entry_key(entry, key, sizeof(key));
-    value = g_variant_lookup_value(plan->dict, key, NULL);
+    value = g_hash_table_lookup(plan->entries, key);
     if (value == NULL) {
         return entry->optional || bad(plan, key, "is missing");
     }
     plan->known++;
-    ok = take_value(plan, entry, key, value);
-    g_variant_unref(value);
-    return ok;
+    return take_value(plan, entry, key, value);
 }
 
 static bool load_head(Plan *plan)
 {
-    const char *model = NULL;
-    bool ok;
+    GVariant *model = entry_of_type(plan, "model", G_VARIANT_TYPE_STRING);
+    GVariant *inputs = entry_of_type(plan, "lines.inputs", G_VARIANT_TYPE_UINT64);
 
-    if (!g_variant_lookup(plan->dict, "model", "&s", &model)) {
+    if (model == NULL) {
         return bad(plan, "model", "is missing or no text");
     }
-    ok = strcmp(model, plan->dev->model->name) == 0;
-    if (!ok) {
+    if (strcmp(g_variant_get_string(model, NULL), plan->dev->model->name) != 0) {
         return bad(plan, "model", "names another model");
     }
-    if (!g_variant_lookup(plan->dict, "lines.inputs", "t", &plan->inputs)) {
+    if (inputs == NULL) {
         return bad(plan, "lines.inputs", "is missing or no number");
     }
+    plan->inputs = g_variant_get_uint64(inputs);
     plan->known += 2;
     return true;
 }
@@ -313,14 +336,13 @@ static bool load_children(Plan *plan)
     for (unsigned i = 0; plan->dev->children && i < plan->dev->children->len; i++) {
         DevemuDevice *child = g_ptr_array_index(plan->dev->children, i);
         char *key = g_strconcat("child.", child->name, NULL);
-        GVariant *dict = g_variant_lookup_value(plan->dict, key, G_VARIANT_TYPE_VARDICT);
+        GVariant *dict = entry_of_type(plan, key, G_VARIANT_TYPE_VARDICT);
         Plan *below = NULL;
 
         if (dict == NULL) {
             bad(plan, key, "is missing");
         } else {
             below = plan_tree(child, dict, plan->error);
-            g_variant_unref(dict);
         }
         g_free(key);
         if (below == NULL) {
@@ -334,7 +356,7 @@ static bool load_children(Plan *plan)
 
 static bool unknown_entry(Plan *plan)
 {
-    if (plan->known == g_variant_n_children(plan->dict)) {
+    if (plan->known == plan->count) {
         return true;
     }
     return bad(plan, plan->dev->model->name, "has more beside it than this model knows");
@@ -353,7 +375,8 @@ static Plan *plan_tree(DevemuDevice *dev, GVariant *dict, GError **error)
     Plan *plan = g_new0(Plan, 1);
 
     plan->dev = dev;
-    plan->dict = dict;
+    plan->entries = entries_of(dict);
+    plan->count = g_variant_n_children(dict);
     plan->error = error;
     plan->state = g_memdup2(dev->state, dev->model->state_size);
     plan->children = g_ptr_array_new_with_free_func(plan_free);

@@ -46,7 +46,7 @@ static void power_control_wrote(void *state, unsigned index, uint64_t value, uin
 static const DevemuBits power_bits[] = {
     {"POWER_STATE", POWER_STATE}, {"NO_SOFT_RESET", PMCSR_NO_SOFT_RESET}, {NULL, 0}};
 
-const DevemuReg pci_power_regs[PCI_POWER_ROWS] = {
+const DevemuReg pci_power_regs[] = {
     {"CAP_ID", "Power management", "PM 1.2 3.2.1", .at = 0, .reset = 0x01, .ro = 0xff},
     {"NEXT", "Next capability", "PM 1.2 3.2.2", .at = 1, .ro = 0xff, .read = power_next},
     {"PMC", "Power management capabilities", "PM 1.2 3.2.3", .at = 2, .size = 2,
@@ -93,7 +93,7 @@ static void flr_control_wrote(void *state, unsigned index, uint64_t value, uint6
 
 static const DevemuBits flr_bits[] = {{"INITIATE_FLR", AF_INITIATE_FLR}, {NULL, 0}};
 
-const DevemuReg pci_flr_regs[PCI_FLR_ROWS] = {
+const DevemuReg pci_flr_regs[] = {
     {"CAP_ID", "Advanced features", "AF 1", .at = 0, .reset = 0x13, .ro = 0xff},
     {"NEXT", "Next capability", "AF 1", .at = 1, .ro = 0xff, .read = flr_next},
     {"LENGTH", "Bytes of this capability", "AF 1", .at = 2, .reset = PCI_FLR_BYTES, .ro = 0xff},

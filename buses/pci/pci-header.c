@@ -248,7 +248,7 @@ static const DevemuBits bridge_bits[] = {
 #define F(member)    DEVEMU_IN(struct pci_function, member)
 #define ERROR_STATUS 0xf900
 
-const DevemuReg pci_header_regs[PCI_HEADER_ROWS] = {
+const DevemuReg pci_header_regs[] = {
     {"VENDOR_ID", "Vendor", "PCI 3.0 6.2.1", .at = 0x00, .size = 2, .ro = 0xffff,
      .read = vendor_id},
     {"DEVICE_ID", "Device", "PCI 3.0 6.2.1", .at = 0x02, .size = 2, .ro = 0xffff,

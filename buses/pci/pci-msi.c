@@ -120,7 +120,7 @@ static const DevemuBits msi_control_bits[] = {
 
 #define F(member) DEVEMU_IN(struct pci_function, member)
 
-const DevemuReg pci_msi_regs[PCI_MSI_ROWS] = {
+const DevemuReg pci_msi_regs[] = {
     {"CAP_ID", "Message signalled interrupts", "PCI 3.0 6.8.1.1", .at = 0, .reset = 0x05,
      .ro = 0xff},
     {"NEXT", "Next capability", "PCI 3.0 6.8.1.2", .at = 1, .ro = 0xff, .read = msi_next},
@@ -185,7 +185,7 @@ static uint64_t msix_pba(const void *state, unsigned index)
 static const DevemuBits msix_control_bits[] = {
     {"SIZE", 0x7ff}, {"FUNCTION_MASK", MSIX_FUNCTION_MASK}, {"ENABLE", MSIX_ENABLE}, {NULL, 0}};
 
-const DevemuReg pci_msix_regs[PCI_MSIX_ROWS] = {
+const DevemuReg pci_msix_regs[] = {
     {"CAP_ID", "MSI-X", "PCI 3.0 6.8.2.1", .at = 0, .reset = 0x11, .ro = 0xff},
     {"NEXT", "Next capability", "PCI 3.0 6.8.2.2", .at = 1, .ro = 0xff, .read = msix_next},
     {"CONTROL", "Message control", "PCI 3.0 6.8.2.3", msix_control_bits, .at = 2, .size = 2,

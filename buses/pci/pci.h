@@ -39,7 +39,7 @@ enum {
     PCI_MSIX_BYTES = 12,
     PCI_FLR_BYTES = 6,
 
-    PCI_HEADER_ROWS = 43,
+    PCI_HEADER_ROWS = 40,
     PCI_POWER_ROWS = 6,
     PCI_MSI_ROWS = 8,
     PCI_MSIX_ROWS = 5,

@@ -98,6 +98,7 @@ typedef struct DevemuNetStats {
     uint64_t dropped_out;
 } DevemuNetStats;
 
+/* The counts since the network was made. */
 DEVEMU_API void devemu_net_stats(const DevemuNet *net, DevemuNetStats *ret_stats);
 
 /* A cable that ends nowhere. */
@@ -175,6 +176,7 @@ DEVEMU_API void devemu_net_playback_seek_time(DevemuNet *net, uint64_t now_ns);
  */
 typedef struct DevemuSwitch DevemuSwitch;
 
+/* A switch without ports. context NULL is the default one; a reference is kept. */
 DEVEMU_API DevemuSwitch *devemu_switch_new(const char *options, GMainContext *context,
                                            GError **error);
 /* NULL is allowed. The switch goes when its last port is freed, too; joined networks with it. */

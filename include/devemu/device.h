@@ -64,6 +64,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(DevemuDevice, devemu_device_free)
  */
 DEVEMU_API void devemu_device_set_host(DevemuDevice *dev, const DevemuHostOps *ops, void *host);
 
+/* What the device was made from. */
 DEVEMU_API const DevemuModel *devemu_device_model(const DevemuDevice *dev);
 /* The name within its bus ("am79c970a", "am79c970a.1"); the model's name until plugged. Owned by
  * the device. */
@@ -93,6 +94,8 @@ DEVEMU_API DevemuAccess devemu_device_write(DevemuDevice *dev, unsigned bank, ui
 DEVEMU_API DevemuAccess devemu_device_peek(const DevemuDevice *dev, unsigned bank, uint64_t at,
                                            unsigned size, uint64_t *ret_value);
 
+/* HARD is the reset wire of its bus; a bus passes it on to all below. Nothing happens while the
+ * device is busy. */
 DEVEMU_API void devemu_device_reset(DevemuDevice *dev, DevemuReset kind);
 /* An input line has this level; no change is no event. A line that changes while the device is busy
  * is seen when its event ends. */

@@ -40,6 +40,7 @@ enum {
 
 typedef struct DevemuFwCfgBuilder DevemuFwCfgBuilder;
 
+/* An empty list of items. */
 DEVEMU_API DevemuFwCfgBuilder *devemu_fw_cfg_builder_new(void);
 /* NULL is allowed. */
 DEVEMU_API void devemu_fw_cfg_builder_free(DevemuFwCfgBuilder *builder);

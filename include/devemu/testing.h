@@ -68,6 +68,7 @@ typedef struct DevemuStep {
     uint64_t at, value, mask; /* mask 0: all bits */
 } DevemuStep;
 
+/* Do the steps in order up to the first bad one. */
 DEVEMU_API int devemu_fake_script(DevemuFake *fake, const DevemuStep *steps, size_t count);
 
 /* Let ns nanoseconds pass: the device runs at each deadline on the way. */

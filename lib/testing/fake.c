@@ -2,6 +2,8 @@
 /*
  * fake.c: the fake host. See testing.h.
  */
+#include "cover.h"
+
 #include <devemu/bus.h>
 #include <devemu/record.h>
 #include <devemu/testing.h>
@@ -51,6 +53,7 @@ struct DevemuFake {
     unsigned guest_errors;
     char *last_log;
     DevemuAccess access;
+    Cover *cover; /* NULL: nobody asks which registers are touched */
 };
 
 /* --- the host's table -------------------------------------------------------------- */
@@ -168,6 +171,13 @@ static void fake_log(void *host, DevemuLogLevel level, const char *text)
     fake->last_log = g_strdup(text);
 }
 
+static void fake_trace(void *host, const DevemuTrace *trace)
+{
+    DevemuFake *fake = host;
+
+    cover_note(fake->cover, fake->dev, trace);
+}
+
 static const DevemuHostOps fake_ops = {
     .size = sizeof(DevemuHostOps),
     .dma_read = fake_dma_read,
@@ -179,6 +189,17 @@ static const DevemuHostOps fake_ops = {
     .deadline = fake_deadline,
     .log = fake_log,
 };
+
+/* Tracing takes the slower ways through the library: on request only. */
+static void set_host(DevemuFake *fake)
+{
+    DevemuHostOps ops = fake_ops;
+
+    if (fake->cover) {
+        ops.trace = fake_trace;
+    }
+    devemu_device_set_host(fake->root, &ops, fake);
+}
 
 /* --- backends ---------------------------------------------------------------------- */
 
@@ -262,7 +283,7 @@ static void make_pci(DevemuFake *fake)
     if (fake->root == NULL || !devemu_pci_plug(fake->root, fake->dev, PCI_DEVFN, &error)) {
         give_up(fake, error);
     }
-    devemu_device_set_host(fake->root, &fake_ops, fake);
+    set_host(fake);
     for (unsigned bar = 0; bar < 6; bar++) {
         if (fake->model->pci->bars[bar].bank) {
             config_write(fake, 0x10 + 4 * bar, (uint32_t)bar_base(fake, bar));
@@ -279,7 +300,7 @@ static void make_isa(DevemuFake *fake)
     if (fake->root == NULL || !devemu_isa_plug(fake->root, fake->dev, NULL, 0, -1, &error)) {
         give_up(fake, error);
     }
-    devemu_device_set_host(fake->root, &fake_ops, fake);
+    set_host(fake);
 }
 
 static void make_recorded(DevemuFake *fake)
@@ -298,7 +319,7 @@ static void make_recorded(DevemuFake *fake)
         give_up(fake, error);
     }
     fake->root = fake->dev;
-    devemu_device_set_host(fake->root, &fake_ops, fake);
+    set_host(fake);
 }
 
 static void make_first(DevemuFake *fake)
@@ -313,7 +334,7 @@ static void make_first(DevemuFake *fake)
             make_isa(fake);
         } else {
             fake->root = fake->dev;
-            devemu_device_set_host(fake->dev, &fake_ops, fake);
+            set_host(fake);
         }
     }
     attach(fake);
@@ -338,7 +359,7 @@ static void migrate(DevemuFake *fake)
         give_up(fake, error);
     }
     g_variant_unref(state);
-    devemu_device_set_host(fake->dev, &fake_ops, fake);
+    set_host(fake);
     attach(fake);
     if (fake->levels != devemu_device_lines(fake->dev)) {
         g_error("%s: lines %016" G_GINT64_MODIFIER "x became %016" G_GINT64_MODIFIER
@@ -400,6 +421,7 @@ static DevemuFake *fake_new(const DevemuModel *model, const DevemuSetting *setti
     fake->sent = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
     fake->output = g_string_new(NULL);
     fake->last_log = g_strdup("");
+    fake->cover = cover_new();
     make_first(fake);
     return fake;
 }
@@ -458,6 +480,7 @@ void devemu_fake_free(DevemuFake *fake)
         return;
     }
     devemu_device_free(fake->root);
+    cover_free(fake->cover);
     if (fake->mode == DEVEMU_FAKE_RECORD) {
         replay(fake);
     }

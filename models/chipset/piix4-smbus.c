@@ -107,7 +107,7 @@ static const DevemuBits smbhstcnt_bits[] = {{"INTEREN", SMB_INTEREN},
 
 #define F(member) DEVEMU_IN(struct piix4_pm, member)
 
-const DevemuReg piix4_smbus_regs[SMBUS_ROWS] = {
+const DevemuReg piix4_smbus_regs[] = {
     {"SMBHSTSTS", "Host status", "DS SMBHSTSTS", smbhststs_bits, .at = 0x0, F(smbhststs),
      .w1c = SMB_STATUS, .ro = 0xff & ~SMB_STATUS, .read = smbhststs_read},
     {"SMBSLVSTS", "Slave status", "DS SMBSLVSTS", .at = 0x1, F(smbslvsts), .w1c = 0x3c, .ro = 0xc3},

@@ -120,7 +120,7 @@ static unsigned cursor_address(const struct vga *vga)
 }
 
 /* Underline Location bits 5, 6; CRT Mode Control bits 0, 1, 3, 5, 6. */
-static const uint8_t *planes_at(const struct vga *vga, unsigned ma, unsigned row_scan)
+static uint32_t planes_at(const struct vga *vga, unsigned ma, unsigned row_scan)
 {
     uint8_t mode = vga->crtc[0x17];
     unsigned at = ma;
@@ -136,7 +136,7 @@ static const uint8_t *planes_at(const struct vga *vga, unsigned ma, unsigned row
     if (!(mode & CR17_CMS1)) {
         at = (at & ~(1u << 14)) | (row_scan >> 1 & 1) << 14;
     }
-    return &vga->vram[(at & (VGA_PLANE_BYTES - 1)) * VGA_PLANES];
+    return vga->vram[at & (VGA_PLANE_BYTES - 1)];
 }
 
 static unsigned count_shift(const struct vga *vga)
@@ -195,11 +195,11 @@ static bool cursor_here(const struct picture *pic, unsigned ma, unsigned row_sca
 static void draw_char(const struct picture *pic, unsigned ma, unsigned row_scan, uint8_t *dots)
 {
     const struct vga *vga = pic->vga;
-    const uint8_t *cell = planes_at(vga, ma, row_scan);
+    uint32_t cell = planes_at(vga, ma, row_scan);
     uint8_t mode = vga->attr[0x10];
-    uint8_t attribute = cell[1];
-    unsigned font = font_at(vga, attribute) + cell[0] * 32u + row_scan;
-    unsigned shape = (unsigned)vga->vram[font * VGA_PLANES + 2] << 1;
+    uint8_t code = vga_plane(cell, 0), attribute = vga_plane(cell, 1);
+    unsigned font = font_at(vga, attribute) + code * 32u + row_scan;
+    unsigned shape = (unsigned)vga_plane(vga->vram[font], 2) << 1;
     uint8_t fore = attribute & 15, back = attribute >> 4;
 
     /* Attribute Mode Control bits 1, 2, 3. */
@@ -207,7 +207,7 @@ static void draw_char(const struct picture *pic, unsigned ma, unsigned row_scan,
         back &= 7;
         shape = attribute & 0x80 && !pic->blink_on ? 0 : shape;
     }
-    if (mode & AR10_ELG && cell[0] >= 0xc0 && cell[0] <= 0xdf) {
+    if (mode & AR10_ELG && code >= 0xc0 && code <= 0xdf) {
         shape |= shape >> 1 & 1;
     }
     if (mode & AR10_ME && (attribute & 0x77) == 1 && row_scan == (vga->crtc[0x14] & CR14_UL)) {
@@ -225,13 +225,13 @@ static void draw_char(const struct picture *pic, unsigned ma, unsigned row_scan,
 
 /* --- dots (Graphics Mode register bits 5, 6) --- */
 
-static void draw_planar(const struct vga *vga, const uint8_t *cell, uint8_t *dots)
+static void draw_planar(const struct vga *vga, uint32_t cell, uint8_t *dots)
 {
     for (unsigned i = 0; i < 8; i++) {
         unsigned color = 0;
 
         for (unsigned plane = 0; plane < VGA_PLANES; plane++) {
-            color |= (unsigned)(cell[plane] >> (7 - i) & 1) << plane;
+            color |= (unsigned)(vga_plane(cell, plane) >> (7 - i) & 1) << plane;
         }
         dots[i] = palette(vga, color);
     }
@@ -239,29 +239,29 @@ static void draw_planar(const struct vga *vga, const uint8_t *cell, uint8_t *dot
 
 /* Two bits of a dot stand side by side: planes 0 and 2 give the first four dots, 1 and 3 the rest.
  */
-static void draw_interleaved(const struct vga *vga, const uint8_t *cell, uint8_t *dots)
+static void draw_interleaved(const struct vga *vga, uint32_t cell, uint8_t *dots)
 {
     for (unsigned i = 0; i < 8; i++) {
         unsigned shift = 6 - (i & 3) * 2;
-        unsigned low = cell[i / 4] >> shift & 3;
-        unsigned high = cell[2 + i / 4] >> shift & 3;
+        unsigned low = vga_plane(cell, i / 4) >> shift & 3;
+        unsigned high = vga_plane(cell, 2 + i / 4) >> shift & 3;
 
         dots[i] = palette(vga, high << 2 | low);
     }
 }
 
 /* Eight bits a dot, each two dot clocks wide; they go round the palette. */
-static void draw_256(const uint8_t *cell, uint8_t *dots)
+static void draw_256(uint32_t cell, uint8_t *dots)
 {
     for (unsigned i = 0; i < 8; i++) {
-        dots[i] = cell[i / 2];
+        dots[i] = vga_plane(cell, i / 2);
     }
 }
 
 static void draw_dots(const struct picture *pic, unsigned ma, unsigned row_scan, uint8_t *dots)
 {
     const struct vga *vga = pic->vga;
-    const uint8_t *cell = planes_at(vga, ma, row_scan);
+    uint32_t cell = planes_at(vga, ma, row_scan);
 
     if (vga->gc[5] & GR5_C256) {
         draw_256(cell, dots);
@@ -406,7 +406,7 @@ size_t vga_text(const void *state, uint8_t *cells, size_t capacity, unsigned *re
         unsigned at =
             ma + i / pic.chars * pic.vga->crtc[0x13] * 2u + (i % pic.chars >> count_shift(pic.vga));
 
-        cells[i] = planes_at(pic.vga, at & 0xffff, 0)[0];
+        cells[i] = vga_plane(planes_at(pic.vga, at & 0xffff, 0), 0);
     }
     return (size_t)rows * pic.chars;
 }

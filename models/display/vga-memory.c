@@ -76,7 +76,7 @@ static uint8_t compare(const struct vga *vga)
         uint8_t want = vga->gc[2] >> plane & 1 ? 0xff : 0;
 
         if (vga->gc[7] >> plane & 1) {
-            differs |= vga->latches[plane] ^ want;
+            differs |= vga_plane(vga->latches, plane) ^ want;
         }
     }
     return (uint8_t)~differs;
@@ -86,8 +86,8 @@ static uint8_t read_byte(struct vga *vga, uint32_t offset)
 {
     struct place p = place(vga, offset, false);
 
-    memcpy(vga->latches, &vga->vram[p.at * VGA_PLANES], VGA_PLANES);
-    return vga->gc[5] & GR5_RM ? compare(vga) : vga->latches[p.plane];
+    vga->latches = vga->vram[p.at];
+    return vga->gc[5] & GR5_RM ? compare(vga) : vga_plane(vga->latches, p.plane);
 }
 
 DevemuAccess vga_vram_read(void *state, uint64_t at, unsigned size, uint64_t *ret_value)
@@ -137,7 +137,7 @@ static uint8_t spread(unsigned bit)
 
 static uint8_t written(const struct vga *vga, unsigned plane, uint8_t value)
 {
-    uint8_t latch = vga->latches[plane];
+    uint8_t latch = vga_plane(vga->latches, plane);
     uint8_t set = spread((unsigned)vga->gc[0] >> plane);
 
     switch (vga->gc[5] & GR5_WM) {
@@ -158,11 +158,15 @@ static void write_byte(struct vga *vga, uint32_t offset, uint8_t value)
     struct place p = place(vga, offset, true);
     uint8_t planes = p.planes & vga->seq[2];
 
+    uint32_t mask = 0, result = 0;
+
     for (unsigned plane = 0; plane < VGA_PLANES; plane++) {
         if (planes >> plane & 1) {
-            vga->vram[p.at * VGA_PLANES + plane] = written(vga, plane, value);
+            mask |= UINT32_C(0xff) << (plane * 8);
+            result |= (uint32_t)written(vga, plane, value) << (plane * 8);
         }
     }
+    vga->vram[p.at] = (vga->vram[p.at] & ~mask) | result;
 }
 
 DevemuAccess vga_vram_write(void *state, uint64_t at, unsigned size, uint64_t value)

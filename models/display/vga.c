@@ -497,7 +497,7 @@ static const DevemuField fields[] = {
     DEVEMU_SAVE_MAX(struct vga, dac_state, DAC_READING),
     DEVEMU_SAVE_ARRAY(struct vga, dac_latch),
     DEVEMU_SAVE_MAX(struct vga, interrupt, 1),
-    DEVEMU_SAVE_ARRAY(struct vga, latches),
+    DEVEMU_SAVE(struct vga, latches),
     DEVEMU_SKIP(struct vga, unused),
     DEVEMU_SAVE_ARRAY(struct vga, dac),
     DEVEMU_SAVE_ARRAY(struct vga, vram),

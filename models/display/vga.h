@@ -111,6 +111,7 @@ struct vga {
     DevemuDevice *dev;
     uint64_t retrace_ns; /* the next vertical retrace, while somebody waits for its interrupt */
 
+    uint32_t latches; /* plane n in byte n */
     uint8_t misc;
     uint8_t fcr;
     uint8_t vse;
@@ -126,13 +127,17 @@ struct vga {
     uint8_t dac_state;           /* 3C7h: 0 writing, 3 reading */
     uint8_t dac_latch[3];
     uint8_t interrupt; /* vertical retrace */
-    uint8_t latches[VGA_PLANES];
     uint8_t unused[7];
 
     uint8_t dac[VGA_DAC_COLORS * 3]; /* six bits each */
-    /* The four bytes of an address stand together. */
-    uint8_t vram[VGA_PLANE_BYTES * VGA_PLANES];
+    uint32_t vram[VGA_PLANE_BYTES];  /* plane n in byte n */
 };
+
+/* The byte of one plane. */
+static inline uint8_t vga_plane(uint32_t planes, unsigned plane)
+{
+    return (uint8_t)(planes >> (plane * 8));
+}
 
 /* vga-regs.c */
 extern const DevemuReg vga_seq_regs[];

@@ -420,7 +420,9 @@ static bool i8042_valid(const void *state)
 {
     const struct i8042 *c = state;
 
-    return ps2_kbd_valid(&c->kbd) && ps2_mouse_valid(&c->mouse);
+    return ps2_kbd_valid(&c->kbd) && ps2_mouse_valid(&c->mouse) &&
+           (c->sending != PORT_NONE) == (c->send_ns != DEVEMU_NEVER) &&
+           (c->pulsing != 0) == (c->pulse_ns != DEVEMU_NEVER);
 }
 
 static const DevemuField fields[] = {

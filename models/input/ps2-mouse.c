@@ -437,5 +437,6 @@ bool ps2_mouse_valid(const struct ps2_mouse *mouse)
 {
     return ps2_out_valid(&mouse->out) && (mouse->id == ID_PLAIN || mouse->id == ID_WHEEL) &&
            rate_known(mouse->rate) && mouse->resolution <= RESOLUTION_MAX &&
-           ((mouse->buttons | mouse->clicked | mouse->reported) & ~BUTTONS) == 0;
+           ((mouse->buttons | mouse->clicked | mouse->reported) & ~BUTTONS) == 0 &&
+           (mouse->bat != 0) == (mouse->bat_ns != DEVEMU_NEVER);
 }

@@ -596,5 +596,6 @@ bool ps2_kbd_valid(const struct ps2_kbd *kbd)
         }
     }
     return ps2_out_valid(&kbd->out) && kbd->set >= 1 && kbd->set <= 3 &&
-           kbd->typematic <= OPTION_MAX && kbd->leds <= LEDS_MASK;
+           kbd->typematic <= OPTION_MAX && kbd->leds <= LEDS_MASK &&
+           (kbd->bat != 0) == (kbd->bat_ns != DEVEMU_NEVER);
 }

@@ -13,6 +13,8 @@
  * is then INTA_CASCADE (0x100) plus that number, and the caller, who is the bus, reads "inta" of
  * the slave with that identity.
  *
+ * The file is long because a third of it is tables, and each row has a callback of a few lines.
+ *
  * The chip has no reset pin: a hard reset changes ELCR only.
  *
  * Not modelled: the CALL instruction given in MCS-80/85 mode (all acknowledges are those of 8086

@@ -188,6 +188,8 @@ static const DevemuField fields[] = {
     DEVEMU_SAVE_MAX(struct lance, rx_blocked, 1),
     DEVEMU_SAVE(struct lance, runts),
     DEVEMU_SKIP(struct lance, asel),
+    DEVEMU_SKIP(struct lance, seen),
+    DEVEMU_SKIP(struct lance, lamps_busy),
     DEVEMU_SKIP(struct lance, spare),
     DEVEMU_SKIP(struct lance, scratch),
     {0},

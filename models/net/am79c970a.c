@@ -285,7 +285,8 @@ static void am79c970a_reset(void *state, DevemuReset kind)
     microwire_pins(&p->eeprom, false, false, false);
     p->led_ns = DEVEMU_NEVER;
     p->led_lit = 0;
-    p->led_seen = 0;
+    p->lance.seen = 0;
+    p->lance.lamps_busy = 0;
     pcnet_eeprom_load(p);
 }
 
@@ -313,7 +314,8 @@ static bool am79c970a_valid(const void *state)
     unsigned style = p->lance.sws & SWS_SWSTYLE;
 
     return lance_valid(state) && microwire_valid(&p->eeprom) && style <= STYLE_PCNET_PCI_II &&
-           wide == (style != STYLE_LANCE) && p->lance.asel == ((p->bcr2 & BCR2_ASEL) != 0);
+           wide == (style != STYLE_LANCE) && p->lance.asel == ((p->bcr2 & BCR2_ASEL) != 0) &&
+           p->lance.lamps_busy == (p->led_ns != DEVEMU_NEVER);
 }
 
 static void am79c970a_loaded(void *state)
@@ -394,6 +396,8 @@ static const DevemuField fields[] = {
     DEVEMU_SAVE_MAX(struct pcnet, lance.rx_blocked, 1),
     DEVEMU_SAVE(struct pcnet, lance.runts),
     DEVEMU_SAVE_MAX(struct pcnet, lance.asel, 1),
+    DEVEMU_SAVE(struct pcnet, lance.seen),
+    DEVEMU_SAVE_MAX(struct pcnet, lance.lamps_busy, 1),
     DEVEMU_SKIP(struct pcnet, lance.spare),
     DEVEMU_SKIP(struct pcnet, lance.scratch),
     DEVEMU_SAVE_ARRAY(struct pcnet, eeprom.words),
@@ -407,7 +411,6 @@ static const DevemuField fields[] = {
     DEVEMU_SAVE_MAX(struct pcnet, eeprom.data_out, 1),
     DEVEMU_SKIP(struct pcnet, eeprom.spare),
     DEVEMU_SAVE(struct pcnet, led_lit),
-    DEVEMU_SAVE(struct pcnet, led_seen),
     DEVEMU_SKIP(struct pcnet, lamps),
     DEVEMU_SKIP(struct pcnet, spare),
     {0},
@@ -457,8 +460,9 @@ static const DevemuProperty properties[] = {
      .type = DEVEMU_PROPERTY_BLOB,
      DEVEMU_OPTION(struct pcnet, rom),
      .max = 0x20000,
-     .doc = "Expansion ROM, 128 KiB at most; the chip's own address pins reach 64 KiB, but Debian's "
-            "iPXE for it is larger"},
+     .doc =
+         "Expansion ROM, 128 KiB at most; the chip's own address pins reach 64 KiB, but Debian's "
+         "iPXE for it is larger"},
     {0},
 };
 

@@ -21,11 +21,6 @@
  * ----------------------------------------------------------------------------------------
  */
 
-uint32_t lance_ring_count(const struct lance_ring *ring)
-{
-    return ring->length ? 0x10000u - ring->length : 1;
-}
-
 static void ring_open(const struct lance *s, struct lance_ring *ring, const uint16_t *base,
                       const uint16_t *at)
 {
@@ -49,19 +44,6 @@ void lance_tx_ring(const struct lance *s, struct lance_ring *ring)
     ring->counter = s->xmtrc;
     ring->length = s->xmtrl;
     ring_open(s, ring, &s->csr18[CSR_BADX - CSR_CRBA], &s->csr18[CSR_CXDA - CSR_CRBA]);
-}
-
-void lance_ring_next(struct lance_ring *ring)
-{
-    uint16_t next = (uint16_t)(ring->counter + 1);
-
-    if (ring->counter == 0 || next == 0) {
-        ring->counter = ring->length;
-        ring->at = ring->base;
-    } else {
-        ring->counter = next;
-        ring->at += ring->size;
-    }
 }
 
 void lance_rx_ring_keep(struct lance *s, const struct lance_ring *ring, const struct lance_md *md)
@@ -116,14 +98,6 @@ void lance_rings_show(struct lance *s)
  * ----------------------------------------------------------------------------------
  */
 
-/* The descriptor in the view, or NULL: registers may have been set to a place outside the ring. */
-static uint8_t *md_view(const struct lance_ring *ring)
-{
-    uint32_t off = ring->at - ring->base;
-
-    return ring->view && off <= ring->span - ring->size ? ring->view + off : NULL;
-}
-
 /* The ownership bit first, then what it guards. */
 static void md_decode(const struct lance_ring *ring, uint32_t high, const uint8_t *d,
                       struct lance_md *md)
@@ -140,12 +114,12 @@ static void md_decode(const struct lance_ring *ring, uint32_t high, const uint8_
     devemu_dma_order();
     md->flags = d[6];
     md->bcnt = devemu_le16(d + 4);
-    md->addr = devemu_le32(d + (ring->style == STYLE_PCNET_PCI_II ? 8 : 0));
+    md->addr = devemu_le32(d + lance_addr_at(ring));
 }
 
 bool lance_md_load(struct lance *s, const struct lance_ring *ring, struct lance_md *md)
 {
-    const uint8_t *d = md_view(ring);
+    const uint8_t *d = lance_md_view(ring);
     uint8_t copy[16];
 
     if (d == NULL) {
@@ -168,7 +142,7 @@ bool lance_md_load(struct lance *s, const struct lance_ring *ring, struct lance_
 bool lance_md_release(struct lance *s, const struct lance_ring *ring, const struct lance_md *md,
                       uint8_t status, uint8_t flags)
 {
-    uint8_t *d = md_view(ring);
+    uint8_t *d = lance_md_view(ring);
     unsigned at = ring->size == 8 ? 2 : 4;
     uint8_t word[4];
 
@@ -192,8 +166,8 @@ bool lance_md_release(struct lance *s, const struct lance_ring *ring, const stru
 
 bool lance_md_misc(struct lance *s, const struct lance_ring *ring, uint32_t misc32, uint16_t misc16)
 {
-    uint8_t *d = md_view(ring);
-    unsigned at = ring->style == STYLE_PCNET_PCI_II ? 0 : 8;
+    uint8_t *d = lance_md_view(ring);
+    unsigned at = lance_misc_at(ring);
     unsigned len = 4;
     uint8_t word[4];
 

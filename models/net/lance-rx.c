@@ -250,6 +250,56 @@ static void put_slice(struct rx_frame *frame, unsigned i, const void *data, size
     frame->len += len;
 }
 
+/* The usual kind: one buffer that can be seen, and no option. False: nothing was done. */
+static bool rx_simple(struct lance *s, const uint8_t *data, size_t len, size_t pad, uint8_t flags)
+{
+    size_t total = len + pad + LANCE_FCS;
+    struct lance_ring ring;
+    uint32_t rmd1, crc, addr;
+    uint8_t *d, *to;
+
+    if ((s->csr3 & (CSR3_BSWP | CSR3_LAPPEN)) || (s->csr4 & CSR4_ASTRP_RCV) || s->csr122 ||
+        (s->sws & SWS_SSIZE32) == 0) {
+        return false;
+    }
+    lance_rx_ring(s, &ring);
+    d = lance_md_view(&ring);
+    if (d == NULL || (*(const volatile uint8_t *)(d + 7) & MD_OWN) == 0) {
+        return false;
+    }
+    devemu_dma_order();
+    rmd1 = devemu_le32(d + 4);
+    addr = devemu_le32(d + lance_addr_at(&ring));
+    if (total > ((0x1000u - rmd1) & 0xfff)) {
+        return false;
+    }
+    to = devemu_dma_view_write(s->dev, addr, total);
+    if (to == NULL) {
+        return false;
+    }
+    memcpy(to, data, len);
+    crc = devemu_crc32(0, data, len);
+    if (pad) {
+        memset(to + len, 0, pad);
+        crc = devemu_crc32(crc, zeros, pad);
+    }
+    devemu_put_le32(to + len + pad, crc);
+    devemu_put_le32(d + lance_misc_at(&ring), (uint32_t)s->runts << 16 | (uint32_t)total);
+    devemu_dma_order();
+    rmd1 = (rmd1 & 0xffff) | (uint32_t)flags << 16 | (uint32_t)(MD_STP | MD_ENP) << 24;
+    devemu_put_le32(d + 4, rmd1);
+    s->runts = 0;
+    s->csr0 |= CSR0_RINT;
+    lance_set_pair(lance_csr18(s, CSR_CRBA), addr);
+    *lance_csr18(s, CSR_CRBC) = rmd1 & 0xfff;
+    *lance_csr18(s, CSR_CRST) = (uint16_t)(rmd1 >> 16);
+    lance_ring_next(&ring);
+    lance_rx_ring_keep(s, &ring, NULL);
+    d = lance_md_view(&ring);
+    s->rx_blocked = d != NULL && (*(const volatile uint8_t *)(d + 7) & MD_OWN) == 0;
+    return true;
+}
+
 /* data and pad zeros are the frame without FCS, unless has_fcs. */
 static void rx_frame(struct lance *s, const uint8_t *data, size_t len, size_t pad, bool has_fcs,
                      int flags)
@@ -332,9 +382,9 @@ size_t lance_receive(void *state, const uint8_t *data, size_t len)
     if (s->rx_ns != DEVEMU_NEVER) {
         return 0;
     }
-    lance_saw(s, LANCE_SAW_RCV);
     flags = match(s, data, true);
     if (flags == NO_MATCH) {
+        lance_saw(s, LANCE_SAW_RCV);
         return len;
     }
     if (len < LANCE_MIN_FRAME) {
@@ -345,8 +395,10 @@ size_t lance_receive(void *state, const uint8_t *data, size_t len)
             return len;
         }
     }
-    lance_saw(s, LANCE_SAW_MATCH);
-    rx_frame(s, data, len, pad, false, flags);
+    lance_saw(s, LANCE_SAW_RCV | LANCE_SAW_MATCH);
+    if (!rx_simple(s, data, len, pad, (uint8_t)flags)) {
+        rx_frame(s, data, len, pad, false, flags);
+    }
     pace(s, len + pad);
     return len;
 }

@@ -270,52 +270,81 @@ static void tx_one(struct lance *s, struct lance_ring *ring, struct lance_md *md
  * --------------------------------------------------------------------------------
  */
 
-/* Nothing to decide but the descriptors. */
+struct tx_item {
+    uint8_t *d; /* the descriptor, in the view */
+    const uint8_t *data;
+    uint32_t len;
+    uint32_t tmd1;
+};
+
+/* Nothing to decide but the descriptors, which are of the 32-bit layout, and in a view. */
 static bool can_burst(const struct lance *s, const struct lance_ring *ring)
 {
     return ring->view != NULL && s->link_up && (s->mode & (MODE_LOOP | MODE_DXMTFCS)) == 0 &&
-           (s->csr3 & CSR3_BSWP) == 0 && ring->style != STYLE_ILACC;
+           (s->csr3 & CSR3_BSWP) == 0 && ring->size == 16 && ring->style != STYLE_ILACC;
 }
 
-static const uint8_t *burst_payload(struct lance *s, const struct lance_ring *ring,
-                                    struct lance_md *md)
+/* A frame in one buffer that can be seen, and no babble. */
+static inline bool burst_item(struct lance *s, const struct lance_ring *ring, struct tx_item *item)
 {
     const uint8_t whole = MD_OWN | MD_STP | MD_ENP;
+    uint8_t *d = lance_md_view(ring);
 
-    if (!lance_md_load(s, ring, md) || (md->status & whole) != whole || md->len == 0 ||
-        md->len > LANCE_MAX_FRAME - LANCE_FCS) {
-        return NULL;
+    if (d == NULL || (*(const volatile uint8_t *)(d + 7) & whole) != whole) {
+        return false;
     }
-    return devemu_dma_view(s->dev, md->addr, md->len);
+    devemu_dma_order();
+    item->d = d;
+    item->tmd1 = devemu_le32(d + 4);
+    item->len = (0x1000u - item->tmd1) & 0xfff;
+    if (item->len - 1u >= LANCE_MAX_FRAME - LANCE_FCS) {
+        return false; /* none, or too long */
+    }
+    item->data = devemu_dma_view(s->dev, devemu_le32(d + lance_addr_at(ring)), item->len);
+    return item->data != NULL;
+}
+
+/* The same as tx_finish() without errors. */
+static inline void burst_finish(struct lance *s, const struct lance_ring *ring,
+                                const struct tx_item *item)
+{
+    uint8_t status = (uint8_t)(item->tmd1 >> 24);
+
+    devemu_put_le32(item->d + lance_misc_at(ring), 0);
+    devemu_dma_order();
+    devemu_put_le32(item->d + 4, (uint32_t)returned(status) << 24 | (item->tmd1 & 0xffffff));
+    s->csr0 |= interrupts(s, status, false) ? CSR0_TINT : 0;
 }
 
 /* Returns the descriptors that are left of the budget. */
 static unsigned tx_burst(struct lance *s, struct lance_ring *ring, unsigned budget)
 {
-    struct lance_md md, ahead_md;
-    const uint8_t *data = budget ? burst_payload(s, ring, &md) : NULL;
-    bool sent = data != NULL;
+    bool pads = (s->csr4 & CSR4_APAD_XMT) != 0;
+    struct tx_item item, next;
+    bool more = budget > 0 && burst_item(s, ring, &item);
 
-    while (data) {
-        struct lance_ring ahead = *ring;
-        const uint8_t *next = NULL;
-        DevemuSlice slices[2] = {{data, md.len}, {zeros, 0}};
-
-        lance_ring_next(&ahead);
-        if (--budget && ahead.at != ring->at) {
-            next = burst_payload(s, &ahead, &ahead_md);
-        }
-        if ((s->csr4 & CSR4_APAD_XMT) && md.len < LANCE_MIN_FRAME) {
-            slices[1].len = LANCE_MIN_FRAME - md.len;
-        }
-        devemu_send_frame(s->dev, slices, slices[1].len ? 2 : 1, next != NULL);
-        tx_finish(s, ring, &md, 0);
-        data = next;
-        md = ahead_md;
+    if (!more) {
+        return budget;
     }
-    if (sent) {
-        s->csr4 |= s->chip->pcnet ? CSR4_TXSTRT : 0;
-        lance_saw(s, LANCE_SAW_XMT);
+    s->csr4 |= s->chip->pcnet ? CSR4_TXSTRT : 0;
+    lance_saw(s, LANCE_SAW_XMT);
+    while (more) {
+        bool is_short = pads && item.len < LANCE_MIN_FRAME;
+        DevemuSlice slices[2] = {{item.data, item.len}, {zeros, LANCE_MIN_FRAME - item.len}};
+        uint32_t at = ring->at;
+
+        budget--;
+        lance_ring_next(ring);
+        more = budget > 0 && ring->at != at && burst_item(s, ring, &next);
+        devemu_send_frame(s->dev, slices, is_short ? 2 : 1, more);
+        burst_finish(s, ring, &item);
+        if (more) {
+            item = next;
+        } else {
+            lance_set_pair(s->csr60, at);
+            s->csr60[CSR_PXBC - CSR_PXDA] = item.tmd1 & 0xfff;
+            s->csr60[CSR_PXST - CSR_PXDA] = (uint16_t)(item.tmd1 >> 16);
+        }
     }
     return budget;
 }

@@ -48,6 +48,9 @@ bool lance_interrupt(const struct lance *s)
 {
     const unsigned system = CSR5_SINT | CSR5_SINTE;
 
+    if ((s->csr0 & CSR0_INEA) == 0 && (s->csr5 & CSR5_SINT) == 0) {
+        return false;
+    }
     return ((s->csr0 & CSR0_INEA) != 0 && intr(s)) || (s->csr5 & system) == system;
 }
 
@@ -372,6 +375,8 @@ void lance_reset(struct lance *s, DevemuReset kind)
     if (kind == DEVEMU_RESET_POWER) {
         s->link_up = s->link;
         s->gap_ns = 0;
+        s->seen = 0;
+        s->lamps_busy = s->chip->saw == NULL;
     }
     s->poll_ns = DEVEMU_NEVER;
     s->init_ns = DEVEMU_NEVER;

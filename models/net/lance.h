@@ -245,12 +245,12 @@ enum {
 
 /* What distinguishes the chips, beyond their tables. */
 struct lance_chip {
-    uint16_t mode;                           /* bits of the mode register that exist */
-    uint8_t swap;                            /* BSWP: byte a of the buffer is at a ^ swap */
-    bool pcnet;                              /* a PCnet; else a LANCE */
-    uint32_t init_ns;                        /* reading of the initialization block */
-    uint32_t poll_ns;                        /* polling interval; 0: as CSR47 says */
-    void (*saw)(void *state, unsigned what); /* activity, for lamps; may be NULL */
+    uint16_t mode;            /* bits of the mode register that exist */
+    uint8_t swap;             /* BSWP: byte a of the buffer is at a ^ swap */
+    bool pcnet;               /* a PCnet; else a LANCE */
+    uint32_t init_ns;         /* reading of the initialization block */
+    uint32_t poll_ns;         /* polling interval; 0: as CSR47 says */
+    void (*saw)(void *state); /* there is activity, and no lamp shows it yet; may be NULL */
 };
 
 struct lance {
@@ -304,7 +304,9 @@ struct lance {
     uint8_t rx_blocked; /* the descriptor for the next frame was not ours when last looked at */
     uint8_t runts;      /* RPC */
     uint8_t asel;       /* the port is selected by the link: BCR2.ASEL */
-    uint8_t spare[5];
+    uint8_t seen;       /* activity since the lamps were last set */
+    uint8_t lamps_busy; /* they are set again at a timer */
+    uint8_t spare[3];
 
     /* A frame whose pieces have to be put together; not part of the state between events. */
     uint8_t scratch[LANCE_JABBER + 12];
@@ -330,6 +332,44 @@ struct lance_md {
     uint8_t flags;  /* bits 23-16 of xMD1, 0 in the 16-bit layout */
     uint32_t len;   /* bytes of the buffer */
 };
+
+static inline uint32_t lance_ring_count(const struct lance_ring *ring)
+{
+    return ring->length ? 0x10000u - ring->length : 1;
+}
+
+static inline void lance_ring_next(struct lance_ring *ring)
+{
+    uint16_t next = (uint16_t)(ring->counter + 1);
+
+    if (ring->counter == 0 || next == 0) {
+        ring->counter = ring->length;
+        ring->at = ring->base;
+    } else {
+        ring->counter = next;
+        ring->at += ring->size;
+    }
+}
+
+/* The current descriptor in the view, or NULL: registers may have been set to a place outside the
+ * ring. */
+static inline uint8_t *lance_md_view(const struct lance_ring *ring)
+{
+    uint32_t off = ring->at - ring->base;
+
+    return ring->view && off <= ring->span - ring->size ? ring->view + off : NULL;
+}
+
+/* The 32-bit layouts, in views: where xMD2 and the address are. */
+static inline unsigned lance_misc_at(const struct lance_ring *ring)
+{
+    return ring->style == STYLE_PCNET_PCI_II ? 0 : 8;
+}
+
+static inline unsigned lance_addr_at(const struct lance_ring *ring)
+{
+    return ring->style == STYLE_PCNET_PCI_II ? 8 : 0;
+}
 
 static inline uint32_t lance_pair(const uint16_t *low)
 {
@@ -371,8 +411,9 @@ static inline uint64_t lance_wire_ns(size_t len)
 
 static inline void lance_saw(struct lance *s, unsigned what)
 {
-    if (s->chip->saw) {
-        s->chip->saw(s, what);
+    s->seen |= (uint8_t)what;
+    if (!s->lamps_busy) {
+        s->chip->saw(s);
     }
 }
 
@@ -401,8 +442,6 @@ void lance_rx_ring_keep(struct lance *s, const struct lance_ring *ring, const st
 void lance_tx_ring_keep(struct lance *s, const struct lance_ring *ring, const struct lance_md *md);
 void lance_rings_restart(struct lance *s);
 void lance_rings_show(struct lance *s);
-void lance_ring_next(struct lance_ring *ring);
-uint32_t lance_ring_count(const struct lance_ring *ring);
 /* These end in lance_bus_error() and false if the bus fails. */
 bool lance_md_load(struct lance *s, const struct lance_ring *ring, struct lance_md *md);
 bool lance_md_release(struct lance *s, const struct lance_ring *ring, const struct lance_md *md,

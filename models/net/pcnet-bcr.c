@@ -43,25 +43,24 @@ void pcnet_lamps(struct pcnet *p)
     }
 }
 
-void pcnet_saw(void *state, unsigned what)
+void pcnet_saw(void *state)
 {
     struct pcnet *p = state;
 
-    p->led_seen |= (uint8_t)what;
-    if (p->led_ns == DEVEMU_NEVER) {
-        p->led_lit = p->led_seen;
-        p->led_seen = 0;
-        p->led_ns = devemu_now(p->lance.dev) + LED_STRETCH_NS;
-        pcnet_lamps(p);
-    }
+    p->led_lit = p->lance.seen;
+    p->lance.seen = 0;
+    p->lance.lamps_busy = 1;
+    p->led_ns = devemu_now(p->lance.dev) + LED_STRETCH_NS;
+    pcnet_lamps(p);
 }
 
 void pcnet_led_expired(void *state, uint64_t due_ns)
 {
     struct pcnet *p = state;
 
-    p->led_lit = p->led_seen;
-    p->led_seen = 0;
+    p->led_lit = p->lance.seen;
+    p->lance.seen = 0;
+    p->lance.lamps_busy = p->led_lit != 0;
     if (p->led_lit) {
         uint64_t late_ns = devemu_now(p->lance.dev) - due_ns;
 

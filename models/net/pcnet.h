@@ -110,10 +110,9 @@ struct pcnet {
     uint8_t aprom[PCNET_APROM];
     struct microwire eeprom;
 
-    uint8_t led_lit;  /* activity now shown */
-    uint8_t led_seen; /* activity since then */
-    uint8_t lamps;    /* computed from the above: lines */
-    uint8_t spare[9];
+    uint8_t led_lit; /* activity now shown */
+    uint8_t lamps;   /* computed from the above: lines */
+    uint8_t spare[10];
 };
 
 /* pcnet-csr.c */
@@ -124,7 +123,7 @@ extern const DevemuReg pcnet_csrs[PCNET_CSRS];
 #define PCNET_BCRS 15u
 extern const DevemuReg pcnet_bcrs[PCNET_BCRS];
 void pcnet_lamps(struct pcnet *p);
-void pcnet_saw(void *state, unsigned what);
+void pcnet_saw(void *state);
 void pcnet_led_expired(void *state, uint64_t due_ns);
 void pcnet_sws_wrote(void *state, unsigned index, uint64_t value, uint64_t old);
 

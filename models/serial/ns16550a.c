@@ -477,7 +477,8 @@ static bool uart_valid(const void *state)
     const struct ns16550a *u = state;
     uint8_t depth = ns16550a_depth(u);
 
-    return (u->fcr & ~FCR_KEPT) == 0 && u->tx_count <= depth && u->rx_count <= depth;
+    return (u->fcr & ~FCR_KEPT) == 0 && u->tx_count <= depth && u->rx_count <= depth &&
+           (u->tsr_busy != 0) == (u->tx_ns != DEVEMU_NEVER);
 }
 
 static const DevemuField fields[] = {

@@ -12,6 +12,8 @@
  * will interrupt. The new time stands, UF and AF are set, at the end of the update cycle; while the
  * cycle lasts the bytes read as before (the datasheet leaves them undefined).
  *
+ * The file is long because a third of it is tables, and each row has a callback of a few lines.
+ *
  * The chip as delivered has registers A and B as firmware leaves them (26h, 02h): its battery kept
  * them.
  *

@@ -14,12 +14,10 @@
 
 static char *log_path;
 
+/* In the build directory, where tests run; each in a process of its own. */
 static void setup(void)
 {
-    int fd = g_file_open_tmp("devemu-record-XXXXXX", &log_path, NULL);
-
-    cr_assert_geq(fd, 0);
-    close(fd);
+    log_path = g_strdup_printf("record-test-%d.log", (int)getpid());
 }
 
 static void teardown(void)
@@ -540,6 +538,20 @@ Test(record, a_log_with_any_bit_turned_is_refused)
         assert_sentence(error);
         whole[at] ^= (char)(1 << at % 8);
     }
+}
+
+Test(record, a_log_that_wants_a_file_opened_is_refused)
+{
+    const DevemuSetting rom = {.name = "rom", .text = "/etc/passwd"};
+    g_autoptr(GError) error = NULL;
+    RecordWriter writer;
+
+    cr_assert(devemu_record_create(&writer, log_path, "duck", &rom, 1, NULL));
+    devemu_record_close(&writer, 0);
+
+    cr_assert_null(devemu_replay_new(log_path, &devemu_model_duck, &error));
+    assert_sentence(error);
+    cr_assert_not_null(strstr(error->message, "lacks the contents of property 'rom'"));
 }
 
 /* Hostile, with right checksums: nothing may be done out of bounds, all ends with a sentence. */

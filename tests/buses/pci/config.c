@@ -117,7 +117,7 @@ Test(config, a_recorded_device_has_the_same_space)
     g_autoptr(DevemuDevice) bus = make_bus(&host, NULL);
     g_autofree char *path = NULL;
     DevemuDevice *recorder;
-    int fd = g_file_open_tmp("devemu-pci-XXXXXX.log", &path, NULL);
+    int fd = g_file_open_tmp(NULL, &path, NULL);
 
     cr_assert_geq(fd, 0);
     close(fd);
@@ -262,4 +262,53 @@ Test(config, function_level_reset_resets_the_function)
     cr_assert_eq(get(bus, DEV(3), REG_BAR(0), 4), 1);
     cr_assert_eq(in(bus, 0xc000, 4), 0xffffffff);
     cr_assert_eq(get(bus, DEV(3), af + 4, 2), 0);
+}
+
+Test(config, registers_beyond_the_space_are_refused)
+{
+    static const DevemuReg regs[] = {{"FAR", .at = 0xfe, .size = 4, TOY_F(value)}};
+    DevemuBank banks[DEVEMU_N_ELEMENTS(toy_banks)];
+    DevemuModel model = toy_model;
+    g_autoptr(DevemuDevice) dev = NULL;
+    g_autoptr(GError) error = NULL;
+
+    memcpy(banks, toy_banks, sizeof(toy_banks));
+    banks[TOY_CONFIG].size = 0x200;
+    banks[TOY_CONFIG].regs = regs;
+    banks[TOY_CONFIG].reg_count = 1;
+    model.banks = banks;
+    dev = make(&model, NULL);
+
+    cr_assert_null(devemu_pci_function_new(dev, &error));
+    cr_assert_not_null(error);
+}
+
+/* A function that resets itself by a bus cycle of its own: refused, and said. */
+static bool config_dma(void *host, uint64_t addr, const void *buf, size_t len)
+{
+    struct host *h = host;
+
+    return devemu_device_write(h->bus, DEVEMU_PCI_CONFIG, addr, (unsigned)len, devemu_le32(buf)) ==
+           DEVEMU_ACCESS_OK;
+}
+
+Test(config, a_function_does_not_reset_itself_in_the_middle_of_an_event)
+{
+    struct host host;
+    g_autoptr(DevemuDevice) bus = make_bus(&host, NULL);
+    DevemuDevice *dev = plug(bus, &toy_full_model, DEV(3));
+    const struct toy *toy = devemu_device_state(dev);
+    unsigned af = find_capability(bus, DEV(3), 0x13);
+    DevemuHostOps ops = host_ops;
+
+    ops.dma_write = config_dma;
+    host.bus = bus;
+    devemu_device_set_host(bus, &ops, &host);
+    set(bus, DEV(3), REG_BAR(0), 4, 0xc000);
+    set(bus, DEV(3), REG_COMMAND, 2, 7);
+    out(bus, 0xc000 + TOY_ADDR, 4, (uint32_t)ecam(0, DEV(3), af + 4));
+    out(bus, 0xc000 + TOY_WRITE, 4, 1);
+
+    cr_assert_eq(toy->resets, 0);
+    cr_assert_eq(in(bus, 0xc000 + TOY_STATUS, 1), 1);
 }

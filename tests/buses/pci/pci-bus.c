@@ -426,46 +426,92 @@ Test(pci_bus, impossible_snapshots_are_refused)
     cr_assert_eq(get(bus, DEV(3), REG_COMMAND, 2), 7);
 }
 
-/* --- anything at all: nothing may crash, and what is read twice is the same */
+/* --- anything at all: nothing may crash, and what is plugged in stays what it is */
+
+struct mess {
+    DevemuDevice *bus;
+    DevemuDevice *toy;
+    GRand *rand;
+    GVariant *saved;
+};
+
+static void mess_rarely(struct mess *m)
+{
+    switch (g_rand_int_range(m->rand, 0, 4)) {
+    case 0:
+        g_clear_pointer(&m->saved, g_variant_unref);
+        m->saved = devemu_device_save(m->bus);
+        break;
+    case 1:
+        if (m->saved) {
+            cr_assert(devemu_device_load(m->bus, m->saved, NULL));
+        }
+        break;
+    case 2:
+        devemu_bus_unplug(m->toy);
+        cr_assert(devemu_pci_plug(m->bus, m->toy, DEV(4), NULL));
+        break;
+    default:
+        devemu_device_reset(m->bus, DEVEMU_RESET_HARD);
+        break;
+    }
+}
+
+static void mess_often(struct mess *m)
+{
+    unsigned size = 1u << g_rand_int_range(m->rand, 0, 4);
+    unsigned devfn = (unsigned)g_rand_int_range(m->rand, 0, 6) << 3;
+    unsigned reg = (unsigned)g_rand_int_range(m->rand, 0, 260);
+    uint64_t value = g_rand_int(m->rand);
+    uint64_t place = g_rand_int(m->rand) & (g_rand_boolean(m->rand) ? 0xffffffff : 0xffff);
+    uint64_t config = ecam((unsigned)g_rand_int_range(m->rand, 0, 3), devfn, reg);
+
+    switch (g_rand_int_range(m->rand, 0, 7)) {
+    case 0:
+        devemu_device_write(m->bus, DEVEMU_PCI_CONFIG, config, size, value);
+        break;
+    case 1:
+        devemu_device_read(m->bus, DEVEMU_PCI_CONFIG, config, size, &value);
+        break;
+    case 2:
+        devemu_device_write(m->bus, DEVEMU_PCI_MECHANISM_1, value & 7, size, value);
+        break;
+    case 3:
+        out(m->bus, value & 0xffff, size, (uint32_t)place);
+        break;
+    case 4:
+        devemu_device_write(m->bus, DEVEMU_PCI_MEMORY, place, size, value);
+        break;
+    case 5:
+        set(m->bus, devfn, 0x18, 4, 0x00020100);
+        break;
+    default:
+        set(m->bus, devfn, REG_COMMAND, 2, 7);
+        break;
+    }
+}
 
 Test(pci_bus, random_traffic_does_no_harm)
 {
     struct host host;
     g_autoptr(DevemuDevice) bus = make_bus(&host, "config-address=loose");
     g_autoptr(GRand) rand = g_rand_new_with_seed(7);
+    struct mess mess = {.bus = bus, .rand = rand};
 
     host.bus = bus;
     host.map = true;
-    plug(bus, &toy_bridge_model, DEV(1));
+    plug(plug(bus, &toy_bridge_model, DEV(1)), &toy_full_model, DEV(2));
     plug_with_rom(bus, DEV(3));
-    plug(bus, &toy_full_model, DEV(4));
-    for (unsigned i = 0; i < 200000; i++) {
-        unsigned size = 1u << g_rand_int_range(rand, 0, 4);
-        unsigned devfn = (unsigned)g_rand_int_range(rand, 0, 6) << 3;
-        unsigned reg = (unsigned)g_rand_int_range(rand, 0, 260);
-        uint64_t value = g_rand_int(rand);
-        uint64_t place = g_rand_int(rand) & (g_rand_boolean(rand) ? 0xffffffff : 0xffff);
-
-        switch (g_rand_int_range(rand, 0, 6)) {
-        case 0:
-            devemu_device_write(bus, DEVEMU_PCI_CONFIG, ecam(0, devfn, reg), size, value);
-            break;
-        case 1:
-            devemu_device_read(bus, DEVEMU_PCI_CONFIG, ecam(0, devfn, reg), size, &value);
-            break;
-        case 2:
-            devemu_device_write(bus, DEVEMU_PCI_MECHANISM_1, value & 7, size, value);
-            break;
-        case 3:
-            out(bus, value & 0xffff, size, (uint32_t)place);
-            break;
-        case 4:
-            devemu_device_write(bus, DEVEMU_PCI_MEMORY, place, size, value);
-            break;
-        default:
-            devemu_device_write(bus, DEVEMU_PCI_CONFIG, ecam(0, devfn, REG_COMMAND), 2, 7);
-            break;
+    mess.toy = plug(bus, &toy_full_model, DEV(4));
+    for (unsigned i = 0; i < 100000; i++) {
+        mess_often(&mess);
+        if (i % 500 == 0) {
+            mess_rarely(&mess);
         }
     }
+
+    cr_assert_eq(get(bus, DEV(1), 0, 4), 0x00011234);
     cr_assert_eq(get(bus, DEV(3), 0, 4), 0x56781234);
+    cr_assert_eq(get(bus, DEV(4), 0, 4), 0x9abc1234);
+    g_clear_pointer(&mess.saved, g_variant_unref);
 }

@@ -114,6 +114,52 @@ Test(pci_function, its_device_can_be_taken_out)
     devemu_device_reset(function, DEVEMU_RESET_HARD);
 }
 
+Test(pci_function, each_of_six_bars_has_a_bank)
+{
+    const DevemuPci pci = {
+        .bars =
+            {{TOY_IO + 1}, {TOY_IO + 1}, {TOY_IO + 1}, {TOY_IO + 1}, {TOY_IO + 1}, {TOY_IO + 1}},
+    };
+    DevemuModel model = toy_model;
+    g_autoptr(DevemuDevice) function = NULL;
+
+    model.pci = &pci;
+    function = devemu_pci_function_new(make(&model, NULL), NULL);
+    devemu_device_write(function, 0, REG_COMMAND, 2, 1);
+    for (unsigned bank = 1; bank <= 6; bank++) {
+        cr_assert_eq(devemu_device_write(function, bank, TOY_VALUE, 4, 0x100 + bank),
+                     DEVEMU_ACCESS_OK);
+        cr_assert_eq(read_bank(function, bank, TOY_VALUE, 4), 0x100 + bank);
+        cr_assert_eq(devemu_device_write(function, bank, 0x20, 1, 0), DEVEMU_ACCESS_NONE);
+    }
+    cr_assert_eq(devemu_device_write(function, 7, 0, 4, 0), DEVEMU_ACCESS_NONE);
+}
+
+/* Registers of one byte each, in a bank that does not do lanes: wider accesses are taken apart. */
+Test(pci_function, wide_accesses_reach_narrow_registers)
+{
+    static const DevemuReg regs[] = {
+        {"A", .at = 0x60, TOY_F(config)},
+        {"B", .at = 0x61, TOY_F(line)},
+    };
+    DevemuBank banks[DEVEMU_N_ELEMENTS(toy_banks)];
+    DevemuModel model = toy_model;
+    g_autoptr(DevemuDevice) function = NULL;
+
+    memcpy(banks, toy_banks, sizeof(toy_banks));
+    banks[TOY_CONFIG].regs = regs;
+    banks[TOY_CONFIG].reg_count = 2;
+    banks[TOY_CONFIG].lanes = false;
+    model.banks = banks;
+    function = devemu_pci_function_new(make(&model, NULL), NULL);
+    devemu_device_write(function, 0, 0x60, 4, 0x44332211);
+
+    cr_assert_eq(read_bank(function, 0, 0x60, 4), 0x2211);
+    cr_assert_eq(read_bank(function, 0, 0x61, 1), 0x22);
+    devemu_device_write(function, 0, 0xfe, 4, 0);
+    cr_assert_eq(read_bank(function, 0, 0xff, 1), 0);
+}
+
 /* --- what a model may not say of itself */
 
 static void refused(const DevemuPci *pci)
@@ -142,6 +188,9 @@ Test(pci_function, impossible_identities_are_refused)
     refused(&(DevemuPci){.msi_vectors = 33});
     refused(&(DevemuPci){.interrupt_pin = 5});
     refused(&(DevemuPci){.config_bank = 99});
+    refused(&(DevemuPci){.msix_vectors = 1, .msix_bar = 5, .bars = {[5] = {.is_64 = true}}});
+    refused(&(DevemuPci){.flr = true, .flr_at = 0xfc});
+    refused(&(DevemuPci){.msix_vectors = 1, .msix_at = 0x44, .flr = true, .flr_at = 0x48});
     refused(&(DevemuPci){.header_type = 1, .bars = {[2] = {.bank = TOY_IO + 1}}});
     refused(&(DevemuPci){.msi_vectors = 1, .msi_at = 0x3c});
     refused(&(DevemuPci){.msi_vectors = 1, .msi_at = 0xec});

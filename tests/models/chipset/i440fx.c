@@ -156,3 +156,55 @@ Test(i440fx, turbo_reset_control_resets_the_cpu)
     set(fake, TRC, 0x06);
     cr_assert(devemu_fake_line(fake, DEVEMU_I440FX_RESET));
 }
+
+/* Registers that are stored only: what they are after reset, and after all ones were written. */
+static const struct {
+    unsigned reg, size;
+    uint64_t reset, ones;
+} stored[] = {
+    {0x2c, 4, 0, 0},
+    {0x50, 2, 0x0000, 0xffff},
+    {0x52, 1, 0x00, 0xff},
+    {0x53, 1, 0x83, 0xff},
+    {0x54, 1, 0x00, 0xff},
+    {0x55, 2, 0x0000, 0xffff},
+    {0x57, 1, 0x01, 0xff},
+    {0x58, 1, 0x10, 0xff},
+    {0x60, 4, 0x01010101, 0xffffffff},
+    {0x64, 4, 0x01010101, 0xffffffff},
+    {0x68, 1, 0x00, 0xff},
+    {0x70, 1, 0x00, 0xff},
+    {0x71, 1, 0x10, 0xff},
+    {0x90, 1, 0x00, 0xff},
+    {0x91, 1, 0x00, 0x00},
+};
+
+Test(i440fx, settings_of_the_memory_controller_are_stored)
+{
+    g_autoptr(DevemuFake) fake = make();
+
+    for (unsigned i = 0; i < DEVEMU_N_ELEMENTS(stored); i++) {
+        unsigned reg = stored[i].reg, size = stored[i].size;
+
+        cr_assert_eq(devemu_fake_read(fake, BANK_CONFIG, reg, size), stored[i].reset, "%02x", reg);
+        devemu_fake_write(fake, BANK_CONFIG, reg, size, UINT64_MAX);
+        cr_assert_eq(devemu_fake_read(fake, BANK_CONFIG, reg, size), stored[i].ones, "%02x", reg);
+    }
+}
+
+Test(i440fx, turbo_reset_control_reads_back)
+{
+    g_autoptr(DevemuFake) fake = make();
+
+    set(fake, TRC, 0xff);
+    cr_assert_eq(get(fake, TRC), 0x0f);
+}
+
+/* SeaBIOS takes 1af4:1100 there for a machine with fw_cfg. */
+Test(i440fx, the_board_chooses_the_subsystem)
+{
+    g_autoptr(DevemuFake) fake = devemu_fake_new(&devemu_model_i440fx, "subsystem=0x11001af4", 0);
+
+    devemu_fake_write(fake, BANK_CONFIG, 0x2c, 4, 0);
+    cr_assert_eq(devemu_fake_read(fake, BANK_CONFIG, 0x2c, 4), 0x11001af4);
+}

@@ -145,3 +145,29 @@ Test(piix3, reset_control_answers_at_its_port)
     cr_assert_eq(devemu_device_read(bus, DEVEMU_PCI_IO, 0xcf8, 4, &value), DEVEMU_ACCESS_NONE);
     cr_assert_eq(devemu_device_read(bus, DEVEMU_PCI_MECHANISM_1, 1, 1, &value), DEVEMU_ACCESS_NONE);
 }
+
+/* Registers that are stored only: what they are after reset, and after all ones were written. */
+static const struct {
+    unsigned reg, size;
+    uint64_t reset, ones;
+} stored[] = {
+    {0x4c, 1, 0x4d, 0xff},     {0x4e, 2, 0x0003, 0xffff}, {0x60, 4, 0x80808080, 0x8f8f8f8f},
+    {0x69, 1, 0x02, 0xff},     {0x6a, 2, 0x0000, 0xffff}, {0x70, 2, 0x8080, 0xffff},
+    {0x76, 2, 0x0c0c, 0xffff}, {0x78, 2, 0x0002, 0xffff}, {0x80, 1, 0x00, 0xff},
+    {0x82, 1, 0x00, 0xff},     {0xa0, 1, 0x08, 0xff},     {0xa2, 2, 0x0000, 0xffff},
+    {0xa4, 4, 0, 0xffffffff},  {0xa8, 1, 0x0f, 0xff},     {0xaa, 2, 0x0000, 0xffff},
+    {0xac, 1, 0x00, 0xff},     {0xae, 1, 0x00, 0xff},
+};
+
+Test(piix3, settings_of_the_isa_bus_are_stored)
+{
+    g_autoptr(DevemuFake) fake = make();
+
+    for (unsigned i = 0; i < DEVEMU_N_ELEMENTS(stored); i++) {
+        unsigned reg = stored[i].reg, size = stored[i].size;
+
+        cr_assert_eq(devemu_fake_read(fake, BANK_CONFIG, reg, size), stored[i].reset, "%02x", reg);
+        devemu_fake_write(fake, BANK_CONFIG, reg, size, UINT64_MAX);
+        cr_assert_eq(devemu_fake_read(fake, BANK_CONFIG, reg, size), stored[i].ones, "%02x", reg);
+    }
+}

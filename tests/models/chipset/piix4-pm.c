@@ -385,3 +385,63 @@ Test(piix4_pm, block_data_goes_round)
     }
     cr_assert_eq(devemu_fake_read(fake, BANK_SMBUS, SMBBLKDAT, 1), 0x60);
 }
+
+/* --- registers that are stored only: after reset, and after all ones were written */
+
+static const struct {
+    unsigned bank, reg, size;
+    uint64_t reset, ones;
+} stored[] = {
+    {BANK_CONFIG, 0x3d, 1, 0x01, 0x01},
+    {BANK_CONFIG, 0x40, 4, 0x01, 0xffc1},
+    {BANK_CONFIG, 0x44, 4, 0, 0xffffffff},
+    {BANK_CONFIG, 0x48, 4, 0, 0xffffffff},
+    {BANK_CONFIG, 0x4c, 4, 0, 0xffffffff},
+    {BANK_CONFIG, 0x50, 4, 0, 0x00ffffff},
+    {BANK_CONFIG, 0x54, 4, 0, 0xffffffff},
+    {BANK_CONFIG, 0x58, 4, 0x02000000, 0xffffffff},
+    {BANK_CONFIG, 0x5c, 4, 0, 0xffffffff},
+    {BANK_CONFIG, 0x60, 4, 0, 0xffffffff},
+    {BANK_CONFIG, 0x64, 4, 0, 0xffffffff},
+    {BANK_CONFIG, 0x68, 4, 0, 0x00ffffff},
+    {BANK_CONFIG, 0x6c, 4, 0, 0xffffffff},
+    {BANK_CONFIG, 0x70, 4, 0, 0x00ffffff},
+    {BANK_CONFIG, 0x74, 4, 0, 0xffffffff},
+    {BANK_CONFIG, 0x78, 4, 0, 0xffffffff},
+    {BANK_CONFIG, 0x7c, 4, 0, 0xffffffff},
+    {BANK_CONFIG, 0x80, 1, 0, 0x01},
+    {BANK_CONFIG, 0x90, 4, 0x01, 0xfff1},
+    {BANK_CONFIG, 0xd2, 1, 0, 0x0f},
+    {BANK_CONFIG, 0xd3, 1, 0, 0xff},
+    {BANK_CONFIG, 0xd4, 2, 0, 0xffff},
+    {BANK_CONFIG, 0xd6, 1, 0, 0},
+    {BANK_PM, 0x10, 4, 0, 0xffffffff},
+    {BANK_PM, 0x14, 2, 0, 0},
+    {BANK_PM, 0x1c, 4, 0, 0},
+    {BANK_PM, 0x20, 2, 0, 0xffff},
+    {BANK_PM, 0x2c, 4, 0, 0xffffffff},
+    {BANK_PM, 0x30, 2, 0xffff, 0xffff},
+    {BANK_PM, 0x34, 4, 0x7fffbfff, 0xffffffff},
+    {BANK_SMBUS, 0x1, 1, 0, 0},
+    {BANK_SMBUS, 0x3, 1, 0, 0xff},
+    {BANK_SMBUS, 0x4, 1, 0, 0xff},
+    {BANK_SMBUS, 0x5, 2, 0, 0xffff},
+    {BANK_SMBUS, 0x8, 1, 0, 0xff},
+    {BANK_SMBUS, 0x9, 1, 0, 0},
+    {BANK_SMBUS, 0xa, 2, 0, 0xffff},
+    {BANK_SMBUS, 0xc, 2, 0, 0},
+};
+
+Test(piix4_pm, settings_without_effect_are_stored)
+{
+    g_autoptr(DevemuFake) fake = make();
+
+    for (unsigned i = 0; i < DEVEMU_N_ELEMENTS(stored); i++) {
+        unsigned bank = stored[i].bank, reg = stored[i].reg, size = stored[i].size;
+
+        cr_assert_eq(devemu_fake_read(fake, bank, reg, size), stored[i].reset, "%u %02x", bank,
+                     reg);
+        devemu_fake_write(fake, bank, reg, size, UINT64_MAX);
+        cr_assert_eq(devemu_fake_read(fake, bank, reg, size), stored[i].ones, "%u %02x", bank, reg);
+    }
+}

@@ -149,12 +149,16 @@ static DevemuFake *in_mode(const Mode *mode)
     for (uint8_t i = 0; i < 9; i++) {
         set(fake, GC, i, mode->gc[i]);
     }
-    for (uint8_t i = 0; i < 16; i++) {
-        set_attr(fake, i, i);
-        set_color(fake, i, (uint8_t)(i * 4), 0, 1);
+    in(fake, STATUS);
+    out(fake, DAC_WRITE, 0);
+    for (uint8_t i = 0; i < 21; i++) {
+        out(fake, ATTR, i);
+        out(fake, ATTR, i < 16 ? i : mode->attr[i - 16]);
     }
-    for (uint8_t i = 0; i < 5; i++) {
-        set_attr(fake, 0x10 + i, mode->attr[i]);
+    for (uint8_t i = 0; i < 16; i++) {
+        out(fake, DAC_DATA, (uint8_t)(i * 4));
+        out(fake, DAC_DATA, 0);
+        out(fake, DAC_DATA, 1);
     }
     out(fake, PEL_MASK, 0xff);
     out(fake, ATTR, 0x20);
@@ -311,6 +315,38 @@ Test(vga, the_status_follows_the_beam)
         devemu_fake_advance(fake, at - devemu_fake_now(fake));
         cr_assert_eq(in(fake, STATUS), moments[i].status, "line %u", moments[i].line);
     }
+}
+
+/* VS "Feature Control Register": written at the status port of the mode (3BAh or 3DAh), read at
+ * 3CAh; bit 3 alone is there. */
+Test(vga, feature_control_is_written_where_the_status_is_read)
+{
+    enum { FCR_READ = 0x1a };
+    g_autoptr(DevemuFake) fake = devemu_fake_new(&devemu_model_vga, NULL, 0);
+
+    out(fake, MISC, 0x00);
+    out(fake, MONO_STATUS, 0xff);
+    cr_assert_eq(in(fake, FCR_READ), 0x08);
+    out(fake, STATUS, 0x00);
+    cr_assert_eq(in(fake, FCR_READ), 0x08, "3DAh is not there in a monochrome mode");
+    out(fake, MISC, 0x01);
+    out(fake, STATUS, 0x00);
+
+    cr_assert_eq(in(fake, FCR_READ), 0x00);
+}
+
+/* VS "Video Subsystem Enable Register": bit 0 alone is there; it is stored and does nothing here. */
+Test(vga, video_subsystem_enable_is_stored)
+{
+    enum { VSE = 0x13 };
+    g_autoptr(DevemuFake) fake = in_mode(&mode_3);
+    uint8_t gc = in(fake, GC);
+
+    cr_assert_eq(in(fake, VSE), 0x01);
+    out(fake, VSE, 0xfe);
+
+    cr_assert_eq(in(fake, VSE), 0x00);
+    cr_assert_eq(in(fake, GC), gc, "the ports still answer");
 }
 
 /* VS "Vertical Retrace End Register" bits 4, 5: armed by 1, 0; one interrupt, held until cleared.

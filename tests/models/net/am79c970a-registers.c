@@ -253,6 +253,24 @@ Test(am79c970a_registers, read_only_registers_do_not_move)
     }
 }
 
+/* DS BCR0, BCR1: reserved for the ISA version of the chip; BCR21: no effect on a PCI bus. */
+Test(am79c970a_registers, of_other_buses_hold_what_is_written_until_h_reset)
+{
+    static const Value bcrs[] = {{0, 0x0005}, {1, 0x0005}, {21, 0x0000}};
+    g_autoptr(DevemuFake) f = nic_new(NULL);
+
+    for (size_t i = 0; i < DEVEMU_N_ELEMENTS(bcrs); i++) {
+        bcr_write(f, bcrs[i].n, 0xa5f0);
+        cr_expect_eq(bcr_read(f, bcrs[i].n), 0xa5f0, "BCR%u", bcrs[i].n);
+    }
+    soft_reset(f);
+    cr_expect_eq(bcr_read(f, 21), 0xa5f0);
+    devemu_device_reset(devemu_fake_device(f), DEVEMU_RESET_HARD);
+    for (size_t i = 0; i < DEVEMU_N_ELEMENTS(bcrs); i++) {
+        cr_expect_eq(bcr_read(f, bcrs[i].n), bcrs[i].value, "BCR%u", bcrs[i].n);
+    }
+}
+
 /* DS 135: bits 15 and 14 are written as zeros and read as ones. */
 Test(am79c970a_registers, csr80_reads_ones_where_zeros_are_written)
 {

@@ -77,6 +77,19 @@ Test(am79c970a, shows_the_same_registers_in_both_bars)
     cr_assert_eq(devemu_fake_read(f, 1, 0x00, 4), 0x12005452);
 }
 
+/* DS "I/O Resources": both ways lead to the address PROM, and both enter DWIO. */
+Test(am79c970a, is_programmed_through_memory_as_through_ports)
+{
+    g_autoptr(DevemuFake) f = nic_new(NULL);
+
+    bcr_write(f, 2, bcr_read(f, 2) | 0x100);
+    devemu_fake_write(f, 1, 1, 1, 0xab);
+    cr_expect_eq(devemu_fake_read(f, 0, 0, 2), 0xab52);
+    devemu_fake_write(f, 1, 0x10, 4, 0);
+
+    cr_expect_eq(dwio_csr(f, 88), 0x02621003);
+}
+
 /* DS "Address PROM Space", in any width, in both modes. */
 Test(am79c970a, aprom_has_address_hardware_id_sum_and_ww)
 {
@@ -362,6 +375,27 @@ Test(am79c970a, lamps_are_programmed_with_ledpe_only)
     cr_assert(devemu_fake_line(f, 2));
     bcr_write(f, 5, 0x2040);
     cr_assert_not(devemu_fake_line(f, 2));
+}
+
+/* DS BCR4 to BCR7: each lamp shows what it is told to, here the link (LNKSE), until LEDDIS. */
+Test(am79c970a, each_lamp_can_show_the_link)
+{
+    g_autoptr(DevemuFake) f = nic_new(NULL);
+
+    bcr_write(f, 2, bcr_read(f, 2) | 0x1000);
+    for (unsigned led = 0; led < 4; led++) {
+        bcr_write(f, 4 + led, 0x2040);
+        cr_expect_not(devemu_fake_line(f, 1 + led), "LED%u is off", led);
+        cr_expect_eq(bcr_read(f, 4 + led), 0xa040);
+        bcr_write(f, 4 + led, 0x0040);
+        cr_expect(devemu_fake_line(f, 1 + led), "LED%u is on", led);
+    }
+    devemu_device_link(devemu_fake_device(f), 0);
+
+    for (unsigned led = 0; led < 4; led++) {
+        cr_expect_eq(bcr_read(f, 4 + led), 0x0040);
+        cr_expect_not(devemu_fake_line(f, 1 + led), "LED%u goes out", led);
+    }
 }
 
 /* DS BCR2, INTLEVEL */
