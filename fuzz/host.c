@@ -16,40 +16,61 @@ static bool touches(uint64_t addr, size_t len, uint64_t base, uint64_t base_len)
 /* --- memory
  * ------------------------------------------------------------------------------------------ */
 
-static void fill_granule(Fuzz *f, unsigned g, bool rich)
+/* Word by word. */
+static void fill_granule(Fuzz *f, unsigned g)
 {
     uint8_t *to = f->ram + g * FUZZ_GRANULE;
-    uint8_t old[FUZZ_GRANULE];
 
-    memcpy(old, to, sizeof(old));
-    for (unsigned i = 0; rich && i < WORDS && f->in.back > f->in.front; i++) {
-        uint32_t word = fuzz_word(&f->in, fuzz_take_back, devemu_le32(to + 4 * i));
+    for (unsigned i = 0; i < WORDS && f->in.back > f->in.front; i++) {
+        uint32_t old = devemu_le32(to + 4 * i);
+        uint32_t word = fuzz_word(&f->in, fuzz_take_back, old);
 
-        devemu_put_le32(to + 4 * i, word);
-    }
-    if (!rich) {
-        memset(to, (int)fuzz_take_back(&f->in, 1), FUZZ_GRANULE);
-    }
-    for (unsigned i = 0; i < WORDS; i++) {
-        uint32_t word = devemu_le32(to + 4 * i);
-
-        if (word != devemu_le32(old + 4 * i)) {
+        if (word != old) {
+            devemu_put_le32(to + 4 * i, word);
             fuzz_say_before(f, "devemu_put_le32(devemu_fake_ram(fake) + 0x%x, 0x%08x);",
                             g * FUZZ_GRANULE + 4 * i, word);
         }
     }
 }
 
+/* Granules [first, end) with one byte. */
+static void fill_same(Fuzz *f, unsigned first, unsigned end, uint8_t byte)
+{
+    unsigned at = first * FUZZ_GRANULE, len = (end - first) * FUZZ_GRANULE;
+
+    memset(f->ram + at, byte, len);
+    fuzz_say_before(f, "memset(devemu_fake_ram(fake) + 0x%x, 0x%02x, %u);", at, byte, len);
+}
+
+static bool stale(const Fuzz *f, unsigned g)
+{
+    return !f->defined[g] || (f->head & FUZZ_HEAD_REFILL);
+}
+
 static void fill(Fuzz *f, uint64_t addr, size_t len)
 {
-    unsigned first = (unsigned)(addr / FUZZ_GRANULE);
-    unsigned last = (unsigned)((addr + len - 1) / FUZZ_GRANULE);
+    unsigned g = (unsigned)(addr / FUZZ_GRANULE);
+    unsigned end = (unsigned)((addr + len - 1) / FUZZ_GRANULE) + 1;
+    unsigned rich = MIN(end, g + RICH_BYTES / FUZZ_GRANULE);
+    uint8_t byte;
 
-    for (unsigned g = first; g <= last; g++) {
-        if (!f->defined[g] || (f->head & FUZZ_HEAD_REFILL)) {
+    for (; g < rich; g++) {
+        if (stale(f, g)) {
             f->defined[g] = 1;
-            fill_granule(f, g, g - first < RICH_BYTES / FUZZ_GRANULE);
+            fill_granule(f, g);
         }
+    }
+    byte = g < end ? (uint8_t)fuzz_take_back(&f->in, 1) : 0;
+    while (g < end) {
+        unsigned first = g;
+
+        while (g < end && stale(f, g)) {
+            f->defined[g++] = 1;
+        }
+        if (g > first) {
+            fill_same(f, first, g, byte);
+        }
+        g += g < end;
     }
 }
 

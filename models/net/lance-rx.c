@@ -125,7 +125,10 @@ static bool fill(struct lance *s, struct rx_frame *frame, const struct lance_md 
         DevemuSlice *slice = &frame->slices[i];
         size_t n = slice->len < room - to ? slice->len : room - to;
 
-        if (view && n) {
+        if (n == 0) {
+            continue; /* an empty piece may have no address */
+        }
+        if (view) {
             memcpy(view + to, slice->data, n);
         } else if (!lance_buffer_write(s, md->addr + to, slice->data, n)) {
             return false;

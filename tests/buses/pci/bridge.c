@@ -183,3 +183,22 @@ Test(bridge, a_device_that_is_no_bridge_takes_nothing)
     cr_assert_not(devemu_pci_plug(toy, dev, DEV(2), &error));
     cr_assert_eq(error->code, DEVEMU_ERROR_BUS);
 }
+
+Test(bridge, places_below_a_bridge_are_named_as_on_any_bus)
+{
+    struct host host;
+    g_autoptr(DevemuDevice) bus = make_bus(&host, NULL);
+    g_autoptr(GError) error = NULL;
+    DevemuDevice *plain;
+
+    cr_assert(devemu_bus_plug(bus, make(&toy_bridge_model, NULL), "1", NULL));
+    set_on(bus, 0, DEV(1), 0x18, 4, 0x00010100);
+    cr_assert(devemu_bus_plug(devemu_device_child(bus, 0), make(&toy_model, NULL), "1e.2", NULL));
+    cr_assert_eq(get_on(bus, 1, DEV(0x1e) + 2, 0, 4), 0x56781234);
+
+    cr_assert(devemu_bus_plug(bus, make(&toy_model, NULL), "2", NULL));
+    plain = make(&toy_model, NULL);
+    cr_assert_not(devemu_bus_plug(devemu_device_child(bus, 1), plain, NULL, &error));
+    cr_assert_eq(error->code, DEVEMU_ERROR_BUS);
+    devemu_device_free(plain);
+}

@@ -335,7 +335,7 @@ Test(vga, feature_control_is_written_where_the_status_is_read)
     cr_assert_eq(in(fake, FCR_READ), 0x00);
 }
 
-/* VS "Video Subsystem Enable Register": bit 0 alone is there; it is stored and does nothing here. */
+/* VS "Video Subsystem Enable Register": bit 0 alone is there, and does nothing here. */
 Test(vga, video_subsystem_enable_is_stored)
 {
     enum { VSE = 0x13 };

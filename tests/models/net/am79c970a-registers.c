@@ -697,3 +697,20 @@ Test(am79c970a_registers, a_broken_magic_packet_wakes_nobody)
 
     cr_assert_eq(csr_read(f, 5) & 0x10, 0);
 }
+
+/* DS BCR0, BCR1, BCR21: stored, and of no effect. BCR6 and BCR7 are lamps like BCR5. */
+Test(am79c970a_registers, those_without_effect_hold_what_is_written)
+{
+    static const unsigned numbers[] = {0, 1, 21};
+    g_autoptr(DevemuFake) f = nic_new(NULL);
+
+    for (size_t i = 0; i < DEVEMU_N_ELEMENTS(numbers); i++) {
+        bcr_write(f, numbers[i], 0x1234);
+        cr_expect_eq(bcr_read(f, numbers[i]), 0x1234);
+    }
+    bcr_write(f, 2, bcr_read(f, 2) | 0x1000);
+    for (unsigned n = 4; n < 8; n++) {
+        bcr_write(f, n, 0x0010);
+        cr_expect_eq(bcr_read(f, n), 0x0010);
+    }
+}
