@@ -19,7 +19,7 @@
 #define BIG_TWIN_OPS 40
 
 #define SNAPSHOTS     12
-#define BIG_SNAPSHOTS 4
+#define BIG_SNAPSHOTS 2
 
 static const uint8_t weights[FUZZ_OP_COUNT] = {
     [FUZZ_WRITE] = 24,       [FUZZ_READ] = 8,        [FUZZ_REPEAT] = 1,     [FUZZ_RAW_WRITE] = 3,
@@ -229,7 +229,8 @@ static void one_op(Fuzz *f, unsigned *snapshots)
     }
     f->dma_calls = 0;
     f->dma_bytes = 0;
-    if (f->twin && f->plugged && (f->op < TWIN_ALL || f->op % TWIN_STEP == 0)) {
+    if (f->twin && f->plugged &&
+        (f->op % TWIN_STEP == 0 || (f->op < TWIN_ALL && f->model->state_size <= BIG_STATE))) {
         fuzz_migrate(f);
     }
     if (is_snapshot(op) &&
@@ -311,7 +312,7 @@ static void run(Fuzz *f, const Fuzz *first)
             compare(f, first);
         }
     }
-    if (f->in.back % 4 == 0) {
+    if (f->in.back % (f->model->state_size > BIG_STATE ? 16 : 4) == 0) {
         fuzz_op_save(f);
     }
     fuzz_digest(f, f->ram, FUZZ_RAM_BYTES);

@@ -137,14 +137,14 @@ void devemu_trace_emit(DevemuDevice *dev, DevemuTrace *trace);
 /* Put child below parent: its deadline counts, it is run, saved and loaded with the parent. Reset
  * is the bus's business. name is made unique ("x", "x.1"). ops and host as
  * devemu_device_set_host(). */
-DEVEMU_API void devemu_device_adopt(DevemuDevice *parent, DevemuDevice *child,
+void devemu_device_adopt(DevemuDevice *parent, DevemuDevice *child,
                                     const DevemuHostOps *ops, void *host, const char *name);
 /* Take it out again: lines fall, wires go, the host is gone. The caller owns child. */
-DEVEMU_API void devemu_device_orphan(DevemuDevice *child);
-DEVEMU_API const DevemuHostOps *devemu_device_host_ops(const DevemuDevice *dev, void **ret_host);
+void devemu_device_orphan(DevemuDevice *child);
+const DevemuHostOps *devemu_device_host_ops(const DevemuDevice *dev, void **ret_host);
 /* A table that passes DMA and MSI from a child on to the host of a bus; host is the bus. Clock, log
  * and trace need no passing: the library asks the nearest host above that has them. */
-DEVEMU_API extern const DevemuHostOps devemu_passing_ops;
+extern const DevemuHostOps devemu_passing_ops;
 
 /* --- parts ------------------------------------------------------------------------- */
 

@@ -45,11 +45,20 @@ static const GVariantType *number_type(unsigned width)
 
 static GVariant *numbers(const void *state, uint32_t member, unsigned width, unsigned count)
 {
+    GVariantType *array;
+    GVariant *value;
+    GBytes *bytes;
+
     if (count == 1) {
         return number(width, devemu_member_get(state, member, width));
     }
-    return g_variant_new_fixed_array(number_type(width), (const uint8_t *)state + member, count,
-                                     width);
+    /* Whatever the integers are, they are in normal form: no need to look at each. */
+    array = g_variant_type_new_array(number_type(width));
+    bytes = g_bytes_new((const uint8_t *)state + member, (gsize)count * width);
+    value = g_variant_new_from_bytes(array, bytes, TRUE);
+    g_bytes_unref(bytes);
+    g_variant_type_free(array);
+    return value;
 }
 
 /* Several rows may show one member: the first one saves it. */
