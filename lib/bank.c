@@ -31,9 +31,14 @@ static void row_build(DevemuRow *row, const DevemuReg *reg, const DevemuBank *ba
     row->mask = ones(row->size);
     row->rw = row->mask & ~special;
     row->shown = row->mask & ~reg->wo;
+    row->decoded = reg->decoded;
+    row->read = reg->read;
+    row->window = reg->window;
+    row->window_width = reg->window_width;
+    row->window_index = reg->window_index;
+    row->special = (special & row->mask) != 0;
     row->quiet_read = !reg->took && !reg->rc && !reg->window;
-    row->quick_read = row->quiet_read && row->width && !reg->read;
-    row->quick_write = row->width && !special && !reg->writable && !reg->window && !reg->unimpl;
+    row->quick_write = row->width && !reg->writable && !reg->window && !reg->unimpl;
 }
 
 static unsigned row_span(const DevemuRow *row, const DevemuBank *bank)
@@ -49,21 +54,25 @@ static void exact_build(DevemuBankIndex *index)
     const DevemuBank *bank = index->bank;
     bool indexed = bank->kind == DEVEMU_BANK_INDEXED;
 
-    if (bank->decoded || bank->sizes || bank->size > MAX_EXACT) {
+    if (bank->decoded || bank->size > MAX_EXACT) {
         return;
     }
     index->exact_places = bank->size;
     index->exact = g_new0(uint16_t, bank->size * 4);
     for (size_t i = bank->reg_count; i-- > 0;) {
-        const DevemuRow *row = &index->rows[i];
+        DevemuRow *row = &index->rows[i];
 
-        if (!indexed && (row->size & (row->size - 1)) != 0) {
-            continue; /* the three bytes of a class code: no access is so wide */
+        /* No access is as wide as the three bytes of a class code. */
+        if (!indexed && ((row->size & (row->size - 1)) != 0 ||
+                         (bank->sizes && (bank->sizes & row->size) == 0))) {
+            continue;
         }
         for (unsigned e = 0; e < row->count; e++) {
             unsigned log = indexed ? 0 : (unsigned)__builtin_ctz(row->size);
+            uint16_t *first = &index->exact[(row->at + (uint64_t)e * row->stride) * 4 + log];
 
-            index->exact[(row->at + (uint64_t)e * row->stride) * 4 + log] = (uint16_t)(i + 1);
+            row->next = row->count == 1 ? *first : 0;
+            *first = (uint16_t)(i + 1);
         }
     }
 }
@@ -98,6 +107,21 @@ static void index_build(DevemuBankIndex *index)
     }
 }
 
+/* Is that member only an index of windows? */
+static bool selects(const DevemuModel *model, const DevemuReg *reg)
+{
+    for (size_t b = 0; b < model->bank_count; b++) {
+        for (size_t i = 0; i < model->banks[b].reg_count; i++) {
+            const DevemuReg *other = &model->banks[b].regs[i];
+
+            if (other->window && other->window_index == reg->member && !reg->wrote) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 void devemu_banks_build(DevemuDevice *dev)
 {
     const DevemuModel *model = dev->model;
@@ -117,6 +141,8 @@ void devemu_banks_build(DevemuDevice *dev)
         index->rows = g_new0(DevemuRow, bank->reg_count);
         for (size_t i = 0; i < bank->reg_count; i++) {
             row_build(&index->rows[i], &bank->regs[i], bank);
+            index->rows[i].still = bank->kind == DEVEMU_BANK_PIO && bank->regs[i].width &&
+                                   selects(model, &bank->regs[i]);
         }
         if (bank->size <= MAX_PLACES) {
             index_build(index);
@@ -281,6 +307,22 @@ static uint64_t row_read(DevemuDevice *dev, const DevemuBank *bank, const Found 
     return value;
 }
 
+/* What the rules of a register make of a write; lanes: the bits that the access carries. */
+static inline uint64_t row_stored(const DevemuRow *row, uint64_t old, uint64_t value,
+                                  uint64_t lanes)
+{
+    const DevemuReg *reg = row->reg;
+    uint64_t set = row->rw & lanes;
+    uint64_t stored = (old & ~set) | (value & set);
+
+    if (row->special) {
+        stored &= ~(value & reg->w1c);
+        stored |= value & reg->w1s;
+        stored &= value | ~(reg->w0c & lanes);
+    }
+    return stored;
+}
+
 static bool row_allows_write(DevemuDevice *dev, const DevemuReg *reg)
 {
     if (reg->writable && !reg->writable(dev->state)) {
@@ -313,15 +355,8 @@ static void row_write(DevemuDevice *dev, const DevemuBank *bank, const Found *fo
         return;
     }
     if (row->width) {
-        uint64_t set = row->rw & lanes;
-        uint64_t stored;
-
         old = devemu_member_get(dev->state, at, row->width);
-        stored = (old & ~set) | (value & set);
-        stored &= ~(value & reg->w1c);
-        stored |= value & reg->w1s;
-        stored &= value | ~(reg->w0c & lanes);
-        devemu_member_set(dev->state, at, row->width, stored);
+        devemu_member_set(dev->state, at, row->width, row_stored(row, old, value, lanes));
         value |= old & ~lanes & ~(reg->w1c | reg->w1s) & row->mask;
         if (((value ^ reg->reset) & reg->rsvd & lanes) != 0) {
             devemu_guest_error(dev, reg->name);
@@ -492,7 +527,13 @@ static inline DevemuRow *quick_row(const DevemuDevice *dev, const DevemuBankInde
         return NULL;
     }
     row = &index->rows[number - 1];
-    return row->reg->decoded && !row->reg->decoded(dev->state) ? NULL : row;
+    while (row->decoded && !row->decoded(dev->state)) {
+        if (row->next == 0) {
+            return NULL;
+        }
+        row = &index->rows[row->next - 1];
+    }
+    return row;
 }
 
 static inline unsigned quick_element(const DevemuRow *row, uint64_t at)
@@ -502,10 +543,21 @@ static inline unsigned quick_element(const DevemuRow *row, uint64_t at)
 
 static inline uint64_t quick_value(const DevemuDevice *dev, const DevemuRow *row, unsigned index)
 {
-    if (row->quick_read) {
+    if (row->read) {
+        return row->read(dev->state, index) & row->mask;
+    }
+    if (row->width) {
         return devemu_member_get(dev->state, element(row, index), row->width) & row->shown;
     }
-    return row_peek(dev, row, index);
+    return row->reg->reset & row->shown;
+}
+
+/* The register behind a window, as quick_row(). */
+static inline DevemuRow *quick_inner(const DevemuDevice *dev, const DevemuRow *row,
+                                     uint64_t *ret_at)
+{
+    *ret_at = devemu_member_get(dev->state, row->window_index, row->window_width);
+    return quick_row(dev, &dev->banks[row->window - 1], *ret_at, 1);
 }
 
 /* A read of the most frequent kind: nothing happens by it, or it goes through a window to a
@@ -520,15 +572,10 @@ static inline bool quick_read(const DevemuDevice *dev, const DevemuBankIndex *in
         return false;
     }
     mask = row->mask;
-    if (row->reg->window) {
-        index = &dev->banks[row->reg->window - 1];
-        at = devemu_member_get(dev->state, row->reg->window_index, row->reg->window_width);
-        row = quick_row(dev, index, at, 1);
-        if (row == NULL) {
-            return false;
-        }
+    if (row->window) {
+        row = quick_inner(dev, row, &at);
     }
-    if (!row->quiet_read) {
+    if (row == NULL || !row->quiet_read) {
         return false;
     }
     *ret_value = quick_value(dev, row, quick_element(row, at)) & mask;
@@ -636,7 +683,7 @@ static DevemuAccess write_slow(DevemuDevice *dev, unsigned bank, uint64_t at, un
     return access;
 }
 
-/* A register that simply takes what is written, or a window on one. */
+/* A register whose masks say it all, or a window on one. */
 static inline bool quick_write(DevemuDevice *dev, const DevemuBankIndex *index, uint64_t at,
                                unsigned size, uint64_t value)
 {
@@ -645,23 +692,28 @@ static inline bool quick_write(DevemuDevice *dev, const DevemuBankIndex *index, 
     uint32_t member;
     unsigned number;
 
-    if (row && row->reg->window) {
-        index = &dev->banks[row->reg->window - 1];
-        at = devemu_member_get(dev->state, row->reg->window_index, row->reg->window_width);
-        row = quick_row(dev, index, at, 1);
+    if (row && row->window) {
+        value &= row->mask;
+        row = quick_inner(dev, row, &at);
     }
     if (row == NULL || !row->quick_write) {
         return false;
     }
+    value &= row->mask;
+    if (((value ^ row->reg->reset) & row->reg->rsvd) != 0) {
+        return false; /* the guest is to be blamed */
+    }
     number = quick_element(row, at);
     member = element(row, number);
-    value &= row->mask;
     old = devemu_member_get(dev->state, member, row->width);
-    devemu_member_set(dev->state, member, row->width, value);
+    devemu_member_set(dev->state, member, row->width, row_stored(row, old, value, UINT64_MAX));
     if (row->reg->wrote) {
         dev->busy = true;
         row->reg->wrote(dev->state, number, value, old);
         dev->busy = false;
+    }
+    if (!row->still) {
+        devemu_device_settle(dev);
     }
     return true;
 }
@@ -677,7 +729,6 @@ DevemuAccess devemu_device_write(DevemuDevice *dev, unsigned bank, uint64_t at, 
     }
     if (G_LIKELY(!dev->tracing && !dev->busy && !dev->banks[bank].inner) &&
         quick_write(dev, &dev->banks[bank], at, size, value)) {
-        devemu_device_settle(dev);
         return DEVEMU_ACCESS_OK;
     }
     return write_slow(dev, bank, at, size, value);

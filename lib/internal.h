@@ -11,21 +11,29 @@
 #include <errno.h>
 #include <inttypes.h>
 
-/* A row as dispatch wants it: what can be known at creation is known. */
+/* A row as dispatch wants it: what can be known at creation is known, and what the frequent
+ * accesses need stands together. */
 typedef struct DevemuRow {
     const DevemuReg *reg;
+    bool (*decoded)(const void *state);
+    uint64_t (*read)(const void *state, unsigned index);
     uint64_t mask;  /* all bits of the register */
     uint64_t rw;    /* bits that a write simply sets */
     uint64_t shown; /* bits that a read shows */
     uint32_t at;
     uint32_t member;
+    uint32_t window_index;
     uint16_t count;
     uint16_t stride;
+    uint16_t next; /* the next row of the same place and size, plus 1 */
     uint8_t size;
     uint8_t width;
+    uint8_t window;
+    uint8_t window_width;
     bool quiet_read;  /* reading changes nothing */
-    bool quick_read;  /* and the value is simply the stored one */
-    bool quick_write; /* all bits rw: stored, and at most `wrote` follows */
+    bool quick_write; /* stored by the masks, and at most `wrote` follows */
+    bool special;     /* not all bits are simply set */
+    bool still;       /* an index of a window: no line and no deadline hangs on it */
     bool said;        /* the unimplemented register was reported */
 } DevemuRow;
 
@@ -137,8 +145,8 @@ void devemu_trace_emit(DevemuDevice *dev, DevemuTrace *trace);
 /* Put child below parent: its deadline counts, it is run, saved and loaded with the parent. Reset
  * is the bus's business. name is made unique ("x", "x.1"). ops and host as
  * devemu_device_set_host(). */
-void devemu_device_adopt(DevemuDevice *parent, DevemuDevice *child,
-                                    const DevemuHostOps *ops, void *host, const char *name);
+void devemu_device_adopt(DevemuDevice *parent, DevemuDevice *child, const DevemuHostOps *ops,
+                         void *host, const char *name);
 /* Take it out again: lines fall, wires go, the host is gone. The caller owns child. */
 void devemu_device_orphan(DevemuDevice *child);
 const DevemuHostOps *devemu_device_host_ops(const DevemuDevice *dev, void **ret_host);
