@@ -89,7 +89,7 @@ uint16_t pit_ce(const struct pit *pit, unsigned n)
     uint32_t value = pit->value[n];
 
     if (pit_mode(pit, n) == 3 && pit->phase[n] >= PHASE_COUNT) {
-        value = 2 * value - (pit->period[n] & pit->out[n] ? 2 : 0);
+        value = 2 * value - ((pit->period[n] & pit->out[n]) != 0 ? 2 : 0);
     }
     return pit->control[n] & CW_BCD ? to_bcd(value) : (uint16_t)value;
 }

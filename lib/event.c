@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * event.c: what comes in, one event at a time, and what is told when it ends.
+ */
+#include "internal.h"
+
+void devemu_trace_emit(DevemuDevice *dev, DevemuTrace *trace)
+{
+    const DevemuDevice *above = dev;
+
+    if (dev->decorator) {
+        return; /* the device below tells the same */
+    }
+    trace->device = dev;
+    while (above->ops.trace == NULL) {
+        above = above->parent;
+    }
+    above->ops.trace(above->host, trace);
+}
+
+static void tracing_update(DevemuDevice *dev)
+{
+    dev->tracing = dev->ops.trace != NULL || (dev->parent && dev->parent->tracing);
+    for (unsigned i = 0; dev->children && i < dev->children->len; i++) {
+        tracing_update(g_ptr_array_index(dev->children, i));
+    }
+}
+
+/* --- the end of an event ----------------------------------------------------------- */
+
+static void tell_line(DevemuDevice *dev, unsigned line, bool level)
+{
+    if (G_UNLIKELY(dev->tracing)) {
+        DevemuTrace trace = {.kind = DEVEMU_TRACE_OUTPUT, .at = line, .value = level};
+
+        trace.name = line < count_names(dev->model->outputs) ? dev->model->outputs[line] : NULL;
+        devemu_trace_emit(dev, &trace);
+    }
+    if (dev->ops.set_line) {
+        dev->ops.set_line(dev->host, line, level);
+    }
+    devemu_wires_drive(dev, line, level);
+}
+
+static void tell_lines(DevemuDevice *dev)
+{
+    uint64_t lines = dev->model->lines(dev->state);
+
+    while (G_UNLIKELY(lines != dev->lines)) {
+        uint64_t changed = lines ^ dev->lines;
+        unsigned line = (unsigned)__builtin_ctzll(changed);
+
+        dev->lines ^= UINT64_C(1) << line;
+        tell_line(dev, line, dev->lines >> line & 1);
+        if (dev->model->is_bus) {
+            /* A bus may have been entered again meanwhile. */
+            lines = dev->model->lines(dev->state);
+        }
+    }
+}
+
+static uint64_t earliest(const DevemuDevice *dev)
+{
+    uint64_t when = DEVEMU_NEVER;
+
+    for (const DevemuTimer *t = dev->model->timers; t && t->name; t++) {
+        const uint64_t *due = (const uint64_t *)(const void *)((uint8_t *)dev->state + t->member);
+
+        when = MIN(when, *due);
+    }
+    for (unsigned i = 0; dev->children && i < dev->children->len; i++) {
+        const DevemuDevice *child = g_ptr_array_index(dev->children, i);
+
+        when = MIN(when, child->deadline);
+    }
+    return when;
+}
+
+static void tell_deadline(DevemuDevice *dev)
+{
+    uint64_t when = earliest(dev);
+
+    if (when == dev->deadline) {
+        return;
+    }
+    dev->deadline = when;
+    if (dev->ops.deadline) {
+        dev->ops.deadline(dev->host, when);
+    }
+    if (dev->parent) {
+        tell_deadline(dev->parent);
+    }
+}
+
+static void settle_changed(DevemuDevice *dev)
+{
+    bool was_busy = dev->busy;
+
+    dev->busy = true;
+    /* An output wired to the device's own input could swing for ever: so many rounds an event. */
+    for (unsigned round = 0; round < SETTLE_ROUNDS; round++) {
+        if (dev->model->lines) {
+            tell_lines(dev);
+        }
+        if (G_LIKELY(dev->dirty_inputs == 0)) {
+            break;
+        }
+        devemu_inputs_settle(dev);
+    }
+    tell_deadline(dev);
+    dev->busy = was_busy;
+}
+
+void devemu_device_settle(DevemuDevice *dev)
+{
+    uint64_t lines;
+
+    if (G_UNLIKELY(dev->busy) && !dev->is_bus) {
+        return; /* the event under way will */
+    }
+    lines = dev->model->lines ? dev->model->lines(dev->state) : 0;
+    if (G_UNLIKELY(lines != dev->lines || dev->dirty_inputs != 0)) {
+        settle_changed(dev);
+    } else if (earliest(dev) != dev->deadline) {
+        tell_deadline(dev);
+    }
+}
+
+void devemu_leave(DevemuDevice *dev)
+{
+    dev->busy = false;
+    devemu_device_settle(dev);
+}
+
+/* --- other events ------------------------------------------------------------------ */
+
+void devemu_device_reset(DevemuDevice *dev, DevemuReset kind)
+{
+    g_return_if_fail(dev != NULL && kind <= DEVEMU_RESET_SOFT);
+    if (!devemu_enter(dev)) {
+        return;
+    }
+    if (dev->tracing) {
+        DevemuTrace trace = {.kind = DEVEMU_TRACE_RESET, .value = kind};
+
+        devemu_trace_emit(dev, &trace);
+    }
+    devemu_reset_banks(dev, kind);
+    if (dev->model->reset) {
+        dev->model->reset(dev->state, kind);
+    }
+    devemu_leave(dev);
+}
+
+static const DevemuTimer *next_timer(const DevemuDevice *dev, uint64_t now, uint64_t *ret_due)
+{
+    const DevemuTimer *next = NULL;
+
+    *ret_due = DEVEMU_NEVER;
+    for (const DevemuTimer *t = dev->model->timers; t && t->name; t++) {
+        uint64_t due = devemu_member_get(dev->state, t->member, 8);
+
+        if (due < *ret_due && due <= now) {
+            next = t;
+            *ret_due = due;
+        }
+    }
+    return next;
+}
+
+static DevemuDevice *next_child(const DevemuDevice *dev, uint64_t limit, uint64_t now)
+{
+    DevemuDevice *next = NULL;
+
+    for (unsigned i = 0; dev->children && i < dev->children->len; i++) {
+        DevemuDevice *child = g_ptr_array_index(dev->children, i);
+
+        if (child->deadline <= now && child->deadline < limit) {
+            next = child;
+            limit = child->deadline;
+        }
+    }
+    return next;
+}
+
+static void expire(DevemuDevice *dev, const DevemuTimer *timer, uint64_t due)
+{
+    if (G_UNLIKELY(dev->tracing)) {
+        DevemuTrace trace = {.kind = DEVEMU_TRACE_TIMER, .name = timer->name, .value = due};
+
+        devemu_trace_emit(dev, &trace);
+    }
+    devemu_member_set(dev->state, timer->member, 8, DEVEMU_NEVER);
+    timer->expired(dev->state, due);
+}
+
+void devemu_device_run(DevemuDevice *dev)
+{
+    uint64_t now;
+
+    g_return_if_fail(dev != NULL);
+    if (dev->busy) {
+        return;
+    }
+    now = devemu_now(dev);
+    for (unsigned i = 0; i < RUN_BUDGET && dev->deadline <= now; i++) {
+        uint64_t due;
+        const DevemuTimer *timer = next_timer(dev, now, &due);
+        DevemuDevice *child = next_child(dev, timer ? due : DEVEMU_NEVER, now);
+
+        if (child) {
+            uint64_t before = child->deadline;
+
+            devemu_device_run(child);
+            if (child->deadline == before) {
+                break; /* busy: it is served when its event has ended */
+            }
+        } else if (timer) {
+            dev->busy = true;
+            expire(dev, timer, due);
+            devemu_leave(dev);
+        } else {
+            tell_deadline(dev);
+            break;
+        }
+    }
+}
+
+size_t devemu_device_receive(DevemuDevice *dev, const void *data, size_t len)
+{
+    size_t taken;
+
+    g_return_val_if_fail(dev != NULL && (data != NULL || len == 0), 0);
+    if (dev->model->receive == NULL) {
+        return len; /* nobody listens: gone, as on a wire */
+    }
+    if (!devemu_enter(dev)) {
+        dev->refused = true;
+        return 0;
+    }
+    taken = dev->model->receive(dev->state, data, len);
+    if (taken < len) {
+        dev->refused = true;
+    }
+    if (G_UNLIKELY(dev->tracing)) {
+        DevemuTrace trace = {
+            .kind = DEVEMU_TRACE_RECEIVE, .data = data, .len = len, .value = taken};
+
+        devemu_trace_emit(dev, &trace);
+    }
+    devemu_leave(dev);
+    return taken;
+}
+
+size_t devemu_device_ready(DevemuDevice *dev)
+{
+    size_t room;
+
+    g_return_val_if_fail(dev != NULL, 0);
+    if (dev->model->receive == NULL || dev->model->ready == NULL) {
+        return SIZE_MAX;
+    }
+    room = dev->busy ? 0 : dev->model->ready(dev->state);
+    if (room == 0) {
+        dev->refused = true;
+    }
+    return room;
+}
+
+void devemu_device_link(DevemuDevice *dev, unsigned link)
+{
+    g_return_if_fail(dev != NULL);
+    if (dev->model->link && devemu_enter(dev)) {
+        dev->model->link(dev->state, link);
+        devemu_leave(dev);
+    }
+}
+
+void devemu_device_complete(DevemuDevice *dev, uint32_t tag, int status)
+{
+    g_return_if_fail(dev != NULL);
+    if (dev->model->complete && devemu_enter(dev)) {
+        dev->model->complete(dev->state, tag, status);
+        devemu_leave(dev);
+    }
+}
+
+void devemu_device_input(DevemuDevice *dev, const DevemuInput *input)
+{
+    g_return_if_fail(dev != NULL && input != NULL);
+    if (dev->model->input && devemu_enter(dev)) {
+        dev->model->input(dev->state, input);
+        devemu_leave(dev);
+    }
+}
+
+bool devemu_device_screen(const DevemuDevice *dev, DevemuScreen *screen)
+{
+    g_return_val_if_fail(dev != NULL && screen != NULL, false);
+    return dev->model->screen && dev->model->screen(dev->state, screen);
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * service.c: what a model asks of the library: the clock, messages, payload, the log.
+ */
+#include "internal.h"
+
+/* --- services for models ----------------------------------------------------------- */
+
+uint64_t devemu_now(const DevemuDevice *dev)
+{
+    while (dev && dev->ops.now == NULL) {
+        dev = dev->parent;
+    }
+    return dev ? dev->ops.now(dev->host) : 0;
+}
+
+void devemu_send_msi(DevemuDevice *dev, unsigned vector)
+{
+    if (G_UNLIKELY(dev->tracing)) {
+        DevemuTrace trace = {.kind = DEVEMU_TRACE_MSI, .at = vector};
+
+        devemu_trace_emit(dev, &trace);
+    }
+    if (dev->ops.msi) {
+        dev->ops.msi(dev->host, vector, 0);
+    }
+}
+
+static void trace_send(DevemuDevice *dev, const void *data, size_t len)
+{
+    DevemuTrace trace = {.kind = DEVEMU_TRACE_SEND, .data = data, .len = len};
+
+    devemu_trace_emit(dev, &trace);
+}
+
+static void trace_frame(DevemuDevice *dev, const DevemuSlice *slices, size_t count)
+{
+    GByteArray *whole = g_byte_array_new();
+
+    for (size_t i = 0; i < count; i++) {
+        g_byte_array_append(whole, slices[i].data, (guint)slices[i].len);
+    }
+    trace_send(dev, whole->data, whole->len);
+    g_byte_array_unref(whole);
+}
+
+void devemu_send_frame(DevemuDevice *dev, const DevemuSlice *slices, size_t count, bool more)
+{
+    if (G_UNLIKELY(dev->tracing)) {
+        trace_frame(dev, slices, count);
+    }
+    if (dev->net_ops.send) {
+        dev->net_ops.send(dev->net, slices, count, more);
+    }
+}
+
+void devemu_send_chars(DevemuDevice *dev, const void *data, size_t len)
+{
+    if (G_UNLIKELY(dev->tracing)) {
+        trace_send(dev, data, len);
+    }
+    if (dev->char_ops.write) {
+        dev->char_ops.write(dev->chr, data, len);
+    }
+}
+
+void devemu_send_control(DevemuDevice *dev, unsigned lines)
+{
+    if (dev->char_ops.control) {
+        dev->char_ops.control(dev->chr, lines);
+    }
+}
+
+void devemu_send_ready(DevemuDevice *dev)
+{
+    if (!dev->refused) {
+        return;
+    }
+    dev->refused = false;
+    if (dev->net_ops.ready) {
+        dev->net_ops.ready(dev->net);
+    }
+    if (dev->char_ops.ready) {
+        dev->char_ops.ready(dev->chr);
+    }
+}
+
+static bool log_allowed(DevemuDevice *dev)
+{
+    uint64_t now = devemu_now(dev);
+
+    if (now >= dev->log_refill_ns) {
+        dev->log_refill_ns = now + LOG_REFILL_NS;
+        dev->log_tokens = MIN(dev->log_tokens + 1, LOG_BURST);
+    }
+    if (dev->log_tokens == 0) {
+        return false;
+    }
+    dev->log_tokens--;
+    return true;
+}
+
+void devemu_log(DevemuDevice *dev, DevemuLogLevel level, const char *text)
+{
+    const DevemuDevice *above = dev;
+
+    if (G_UNLIKELY(dev->tracing)) {
+        DevemuTrace trace = {.kind = DEVEMU_TRACE_LOG, .name = text, .value = level};
+
+        devemu_trace_emit(dev, &trace);
+    }
+    while (above && above->ops.log == NULL) {
+        above = above->parent;
+    }
+    if (above) {
+        char *line = g_strdup_printf("%s: %s", dev->name, text);
+
+        above->ops.log(above->host, level, line);
+        g_free(line);
+    }
+}
+
+void devemu_guest_error(DevemuDevice *dev, const char *text)
+{
+    if (log_allowed(dev)) {
+        devemu_log(dev, DEVEMU_LOG_GUEST, text);
+    }
+}
