@@ -26,6 +26,12 @@ static DevemuMapping *mapping_at(const DevemuSpace *space, unsigned i)
     return &g_array_index(space->mappings, DevemuMapping, i);
 }
 
+static void changed(DevemuSpace *space)
+{
+    space->stale = true;
+    space->changes++;
+}
+
 unsigned devemu_space_add(DevemuSpace *space, const DevemuMapping *mapping, uint64_t len,
                           GError **error)
 {
@@ -41,18 +47,21 @@ unsigned devemu_space_add(DevemuSpace *space, const DevemuMapping *mapping, uint
     m.id = ++space->next_id;
     m.reads = m.writes = true;
     g_array_append_val(space->mappings, m);
-    space->stale = true;
+    changed(space);
     return m.id;
 }
 
-void devemu_space_remove_device(DevemuSpace *space, const DevemuDevice *dev)
+bool devemu_space_remove(DevemuSpace *space, const DevemuDevice *dev)
 {
-    for (unsigned i = space->mappings->len; i-- > 0;) {
-        if (mapping_at(space, i)->dev == dev) {
+    unsigned before = space->mappings->len;
+
+    for (unsigned i = before; i-- > 0;) {
+        if (devemu_device_is_below(mapping_at(space, i)->dev, dev)) {
             g_array_remove_index(space->mappings, i);
-            space->stale = true;
+            changed(space);
         }
     }
+    return space->mappings->len != before;
 }
 
 bool devemu_space_enable(DevemuSpace *space, unsigned id, bool reads, bool writes)
@@ -171,8 +180,14 @@ static const DevemuSegment *segment_find(DevemuSpace *space, uint64_t at)
     return &segments[low];
 }
 
+/* Is m asked before other? Mappings of one priority are, in the order in which they were made. */
+static bool outranks(const DevemuMapping *m, const DevemuMapping *other)
+{
+    return m->priority != other->priority ? m->priority > other->priority : m->id < other->id;
+}
+
 /* May m take an access that goes on behind the segment where it begins? Only if it covers all of it
- * and nobody of a higher priority has a part. */
+ * and nobody who is asked before it has a part. */
 static bool takes_whole(DevemuSpace *space, const DevemuMapping *m, uint64_t at, unsigned size)
 {
     const DevemuSegment *segment = segment_find(space, at);
@@ -184,9 +199,7 @@ static bool takes_whole(DevemuSpace *space, const DevemuMapping *m, uint64_t at,
         return false;
     }
     for (segment++; segment < end && segment->base <= last; segment++) {
-        if (segment->count > 0 &&
-            mapping_at(space, g_array_index(space->order, unsigned, segment->first))->priority >
-                m->priority) {
+        if (outranks(mapping_at(space, g_array_index(space->order, unsigned, segment->first)), m)) {
             return false;
         }
     }
@@ -227,16 +240,11 @@ static void ram_write(uint8_t *p, unsigned size, uint64_t value)
     }
 }
 
-static uint64_t ones(unsigned size)
-{
-    return size >= 8 ? UINT64_MAX : (UINT64_C(1) << (size * 8)) - 1;
-}
-
 /* Two halves, lower address first, as a bus does for a narrower device. */
 static DevemuAccess read_halves(DevemuSpace *space, uint64_t at, unsigned size, uint64_t *ret_value)
 {
     unsigned half = size / 2;
-    uint64_t low = ones(half), high = ones(half);
+    uint64_t low = devemu_ones(half), high = devemu_ones(half);
     DevemuAccess first = DEVEMU_ACCESS_NONE, second;
 
     if (size > 1) {
@@ -256,7 +264,7 @@ static DevemuAccess write_halves(DevemuSpace *space, uint64_t at, unsigned size,
     DevemuAccess first = DEVEMU_ACCESS_NONE, second;
 
     if (size > 1) {
-        first = devemu_space_write(space, at, half, value & ones(half));
+        first = devemu_space_write(space, at, half, value & devemu_ones(half));
         second = devemu_space_write(space, at + half, half, value >> (half * 8));
         if (first == DEVEMU_ACCESS_OK || second == DEVEMU_ACCESS_OK) {
             return DEVEMU_ACCESS_OK;
@@ -268,7 +276,7 @@ static DevemuAccess write_halves(DevemuSpace *space, uint64_t at, unsigned size,
 DevemuAccess devemu_space_read(DevemuSpace *space, uint64_t at, unsigned size, uint64_t *ret_value)
 {
     const DevemuSegment *segment;
-    unsigned first, count;
+    unsigned first, count, changes;
     bool crosses;
 
     if (at > space->last || size - 1 > space->last - at) {
@@ -278,7 +286,9 @@ DevemuAccess devemu_space_read(DevemuSpace *space, uint64_t at, unsigned size, u
     crosses = size - 1 > segment->last - at;
     first = segment->first;
     count = segment->count;
-    for (unsigned i = 0; i < count && first + i < space->order->len; i++) {
+    changes = space->changes;
+    /* A device that declines may have moved mappings all the same: then nobody else is asked. */
+    for (unsigned i = 0; i < count && changes == space->changes; i++) {
         const DevemuMapping *m =
             mapping_at(space, g_array_index(space->order, unsigned, first + i));
         DevemuAccess access;
@@ -307,7 +317,7 @@ DevemuAccess devemu_space_read(DevemuSpace *space, uint64_t at, unsigned size, u
 DevemuAccess devemu_space_write(DevemuSpace *space, uint64_t at, unsigned size, uint64_t value)
 {
     const DevemuSegment *segment;
-    unsigned first, count;
+    unsigned first, count, changes;
     bool crosses;
 
     if (at > space->last || size - 1 > space->last - at) {
@@ -317,7 +327,9 @@ DevemuAccess devemu_space_write(DevemuSpace *space, uint64_t at, unsigned size, 
     crosses = size - 1 > segment->last - at;
     first = segment->first;
     count = segment->count;
-    for (unsigned i = 0; i < count && first + i < space->order->len; i++) {
+    changes = space->changes;
+    /* A device that declines may have moved mappings all the same: then nobody else is asked. */
+    for (unsigned i = 0; i < count && changes == space->changes; i++) {
         const DevemuMapping *m =
             mapping_at(space, g_array_index(space->order, unsigned, first + i));
         DevemuAccess access;
@@ -374,13 +386,12 @@ static size_t dma_piece(DevemuSpace *space, uint64_t at, uint8_t *buf, size_t le
         size /= 2;
     }
     if (write) {
-        memcpy(&value, buf, 0);
         for (unsigned i = 0; i < size; i++) {
             value |= (uint64_t)buf[i] << (i * 8);
         }
         access = devemu_space_write(space, at, size, value);
     } else {
-        value = ones(size);
+        value = devemu_ones(size);
         access = devemu_space_read(space, at, size, &value);
         for (unsigned i = 0; i < size; i++) {
             buf[i] = (uint8_t)(value >> (i * 8));

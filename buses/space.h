@@ -32,16 +32,18 @@ typedef struct DevemuSpace {
     GArray *order;    /* unsigned: number of a mapping */
     unsigned hit;     /* segment of the last access */
     unsigned next_id;
+    unsigned changes; /* of the mappings since the beginning */
     bool stale;
 } DevemuSpace;
 
 void devemu_space_init(DevemuSpace *space, uint64_t last);
 void devemu_space_finish(DevemuSpace *space);
 
-/* Returns the mapping's id (never 0); false if the range wraps or is empty gives 0 and error. */
+/* Returns the mapping's id, or 0 and error if the range wraps, is empty or does not fit. */
 unsigned devemu_space_add(DevemuSpace *space, const DevemuMapping *mapping, uint64_t len,
                           GError **error);
-void devemu_space_remove_device(DevemuSpace *space, const DevemuDevice *dev);
+/* Every mapping of dev and of what is below it goes. True if there were any. */
+bool devemu_space_remove(DevemuSpace *space, const DevemuDevice *dev);
 /* True if anything changed. */
 bool devemu_space_enable(DevemuSpace *space, unsigned id, bool reads, bool writes);
 

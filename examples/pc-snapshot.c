@@ -176,7 +176,7 @@ bool pc_load(Pc *pc, const char *path, GError **error)
     GError *why = NULL;
     char *data;
     gsize len;
-    Parts parts;
+    Parts parts = {0};
     bool ok;
 
     if (!g_file_get_contents(path, &data, &len, &why)) {
@@ -187,12 +187,12 @@ bool pc_load(Pc *pc, const char *path, GError **error)
     all = g_variant_ref_sink(
         g_variant_new_from_data(G_VARIANT_TYPE_VARDICT, data, len, FALSE, g_free, data));
     ok = g_variant_is_normal_form(all) && parts_get(all, &parts);
-    if (!ok) {
+    if (ok) {
+        ok = load_parts(pc, &parts, error);
+    } else {
         g_set_error(error, DEVEMU_ERROR, DEVEMU_ERROR_SNAPSHOT,
                     "%s is no snapshot of this program, or is cut off", path);
-        return false;
     }
-    ok = load_parts(pc, &parts, error);
     parts_clear(&parts);
     return ok;
 }

@@ -298,8 +298,9 @@ static void halted(Pc *pc)
         when = MIN(pc->deadline, nets_deadline(pc));
     }
     if (when == DEVEMU_NEVER) {
-        when = now + 1000000; /* only sockets can wake it */
+        when = now + 1000000; /* only sockets or a signal can end this */
     }
+    g_main_context_iteration(NULL, FALSE);
     when = MIN(when, pc->options.stop_at);
     if (when > now) {
         pc->skipped_ns += when - now;
@@ -464,6 +465,23 @@ static void finish(Pc *pc)
     g_clear_pointer(&pc->mapped, g_array_unref);
 }
 
+/* What is wanted at the end: all that can be written is. */
+static bool write_files(Pc *pc)
+{
+    g_autoptr(GError) error = NULL;
+    bool ok = write_screen(pc);
+
+    if (pc->options.save && !pc_save(pc, pc->options.save, &error)) {
+        fprintf(stderr, "pc: %s\n", error->message);
+        ok = false;
+    }
+    if (pc->trace && (fflush(pc->trace) != 0 || ferror(pc->trace))) {
+        fprintf(stderr, "pc: trace: %s is not whole: %s\n", pc->options.trace, g_strerror(errno));
+        ok = false;
+    }
+    return ok;
+}
+
 /* 0: ended as asked; 1: the guest did not get there; 2: the operator erred. */
 static int run(Pc *pc)
 {
@@ -478,11 +496,7 @@ static int run(Pc *pc)
     if (why == PC_DEAD) {
         fprintf(stderr, "pc: %s\n", pc->message);
     }
-    if (!write_screen(pc)) {
-        return 2;
-    }
-    if (pc->options.save && !pc_save(pc, pc->options.save, &error)) {
-        fprintf(stderr, "pc: %s\n", error->message);
+    if (!write_files(pc)) {
         return 2;
     }
     if (why == PC_DEAD || (why == PC_TIME && pc->options.until)) {

@@ -206,20 +206,26 @@ static unsigned take_row(Fuzz *f, unsigned *ret_element)
     return row;
 }
 
-/* The n-th row (modulo their number) that is a window on bank; NULL if none. */
+static bool is_window(const Fuzz *f, const FuzzRow *row, unsigned bank, bool decoded)
+{
+    const DevemuReg *reg = row->reg;
+
+    return reg->window == bank + 1 &&
+           (!decoded || !reg->decoded || reg->decoded(devemu_device_state(f->dev)));
+}
+
+/* The n-th row (modulo their number) that is a window on bank, one that answers now if there is
+ * any; NULL if none. */
 static const FuzzRow *find_window(const Fuzz *f, unsigned bank, unsigned n)
 {
-    unsigned count = 0;
+    unsigned all = 0, now = 0;
 
     for (unsigned i = 0; i < f->row_count; i++) {
-        count += f->rows[i].reg->window == bank + 1;
+        all += is_window(f, &f->rows[i], bank, false);
+        now += is_window(f, &f->rows[i], bank, true);
     }
-    if (count == 0) {
-        return NULL;
-    }
-    n %= count;
-    for (unsigned i = 0; i < f->row_count; i++) {
-        if (f->rows[i].reg->window == bank + 1 && n-- == 0) {
+    for (unsigned i = 0, left = n % MAX(now ? now : all, 1); i < f->row_count; i++) {
+        if (is_window(f, &f->rows[i], bank, now != 0) && left-- == 0) {
             return &f->rows[i];
         }
     }
@@ -338,6 +344,17 @@ static uint64_t some_value(Fuzz *f, const FuzzRow *row, unsigned element)
 /* --- operations
  * ------------------------------------------------------------------------------------------- */
 
+/* A bank without a window: some place may take the index and the value in turn. */
+static void write_in_turn(Fuzz *f, uint64_t index, uint64_t value)
+{
+    const FuzzRow *row = &f->rows[fuzz_byte(&f->in) % f->row_count];
+
+    if (f->model->banks[row->bank].kind != DEVEMU_BANK_INDEXED) {
+        fuzz_write(f, row->bank, row->reg->at, row->size, index, row->reg->name);
+        fuzz_write(f, row->bank, row->reg->at, row->size, value, row->reg->name);
+    }
+}
+
 static void write_row(Fuzz *f, uint64_t value)
 {
     const FuzzRow *row = &f->rows[f->last_row];
@@ -347,6 +364,8 @@ static void write_row(Fuzz *f, uint64_t value)
     f->last_write = value;
     if (at) {
         fuzz_write(f, at->bank, row_at(at, element), at->size, value, row->reg->name);
+    } else {
+        write_in_turn(f, row_at(row, f->last_element), value);
     }
 }
 

@@ -107,6 +107,30 @@ static void put_window(Seed *s, unsigned row)
     }
 }
 
+static bool has_window(const Seed *s, unsigned row)
+{
+    const DevemuBank *own, *other;
+
+    row_reg(s->model, row, &own);
+    for (unsigned i = 0; i < rows_count(s->model); i++) {
+        unsigned window = row_reg(s->model, i, &other)->window;
+
+        if (window && &s->model->banks[window - 1] == own) {
+            return true;
+        }
+    }
+    return own->kind != DEVEMU_BANK_INDEXED;
+}
+
+/* Behind the value of a write. */
+static void put_way(Seed *s, unsigned row)
+{
+    put_window(s, row);
+    if (!has_window(s, row)) {
+        put(s, row, 1);
+    }
+}
+
 static void put_reg(Seed *s, unsigned row, unsigned element, uint64_t value)
 {
     const DevemuBank *bank;
@@ -116,7 +140,7 @@ static void put_reg(Seed *s, unsigned row, unsigned element, uint64_t value)
     put_row(s, row, element);
     put(s, FUZZ_VALUE_RAW, 1);
     put(s, value, reg->size ? reg->size : 1);
-    put_window(s, row);
+    put_way(s, row);
 }
 
 static void put_get(Seed *s, unsigned row, unsigned element)
@@ -502,7 +526,7 @@ static void all_bits(Seed *s)
             put_row(s, row, 0);
             put(s, FUZZ_VALUE_FLIP, 1);
             put(s, i, 1);
-            put_window(s, row);
+            put_way(s, row);
         }
         if (row % 4 == 3) {
             line_next(s, NULL);
@@ -518,12 +542,12 @@ static void all_pointers(Seed *s)
         put_row(s, row, 0);
         put(s, FUZZ_VALUE_POINTER, 1);
         put(s, 0x1000, 2);
-        put_window(s, row);
+        put_way(s, row);
         put_op(s, FUZZ_WRITE);
         put_row(s, row, 0);
         put(s, FUZZ_VALUE_BIT, 1);
         put(s, row, 1);
-        put_window(s, row);
+        put_way(s, row);
     }
     line_next(s, NULL);
     for (unsigned i = 0; i < 24; i++) { /* taken from the end */

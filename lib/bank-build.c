@@ -22,7 +22,7 @@ static void row_build(DevemuRow *row, const DevemuReg *reg, const DevemuBank *ba
     row->size = reg->size ? reg->size : 1;
     row->count = reg->count ? reg->count : 1;
     row->stride = reg->stride ? reg->stride : (indexed ? 1 : row->size);
-    row->mask = ones(row->size);
+    row->mask = devemu_ones(row->size);
     row->rw = row->mask & ~special;
     row->shown = row->mask & ~reg->wo;
     row->decoded = reg->decoded;
@@ -40,6 +40,18 @@ static unsigned row_span(const DevemuRow *row, const DevemuBank *bank)
     unsigned element = bank->kind == DEVEMU_BANK_INDEXED ? 1 : row->size;
 
     return (unsigned)(row->count - 1) * row->stride + element;
+}
+
+/* With lanes the first row over each byte answers, whatever its size: only a row that shares none
+ * with another can be taken at once. */
+static bool shares_lanes(const DevemuBankIndex *index, uint64_t place, unsigned size)
+{
+    for (unsigned b = 0; index->bank->lanes && b < size; b++) {
+        if (index->nodes[index->first[place + b] - 1].next != 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* Which row an access of the right size at the right place means, in one step. */
@@ -63,10 +75,13 @@ static void exact_build(DevemuBankIndex *index)
         }
         for (unsigned e = 0; e < row->count; e++) {
             unsigned log = indexed ? 0 : (unsigned)__builtin_ctz(row->size);
-            uint16_t *first = &index->exact[(row->at + (uint64_t)e * row->stride) * 4 + log];
+            uint64_t place = row->at + (uint64_t)e * row->stride;
+            uint16_t *first = &index->exact[place * 4 + log];
 
-            row->next = row->count == 1 ? *first : 0;
-            *first = (uint16_t)(i + 1);
+            if (!shares_lanes(index, place, row->size)) {
+                row->next = row->count == 1 ? *first : 0;
+                *first = (uint16_t)(i + 1);
+            }
         }
     }
 }
@@ -181,7 +196,7 @@ void devemu_reset_banks(DevemuDevice *dev, DevemuReset kind)
             uint64_t bits = reset_bits(row, kind);
 
             for (unsigned e = 0; row->width && bits && e < row->count; e++) {
-                uint32_t at = element(row, e);
+                uint32_t at = devemu_row_element(row, e);
                 uint64_t old = devemu_member_get(dev->state, at, row->width);
 
                 devemu_member_set(dev->state, at, row->width,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * bank.c: registers from tables. Dispatch is O(1): an array by place (bank-build.c) leads to the rows
- * that cover it.
+ * bank.c: registers from tables. Dispatch is O(1): an array by place (bank-build.c) leads to the
+ * rows that cover it.
  */
 #include "internal.h"
 
@@ -73,11 +73,6 @@ static bool find(const DevemuDevice *dev, const DevemuBankIndex *index, uint64_t
 
 /* --- one register ------------------------------------------------------------------ */
 
-static uint32_t element(const DevemuRow *row, unsigned index)
-{
-    return row->member + (uint32_t)index * row->width;
-}
-
 static uint64_t row_peek(const DevemuDevice *dev, const DevemuRow *row, unsigned index)
 {
     const DevemuReg *reg = row->reg;
@@ -91,7 +86,8 @@ static uint64_t row_peek(const DevemuDevice *dev, const DevemuRow *row, unsigned
         return reg->read(dev->state, index) & row->mask;
     }
     if (row->width) {
-        return devemu_member_get(dev->state, element(row, index), row->width) & row->shown;
+        return devemu_member_get(dev->state, devemu_row_element(row, index), row->width) &
+               row->shown;
     }
     return reg->reset & row->shown;
 }
@@ -139,7 +135,7 @@ static uint64_t row_read(DevemuDevice *dev, const DevemuBank *bank, const Found 
         return value;
     }
     if (reg->rc && row->width) {
-        uint32_t at = element(row, found->index);
+        uint32_t at = devemu_row_element(row, found->index);
         uint64_t stored = devemu_member_get(dev->state, at, row->width);
 
         devemu_member_set(dev->state, at, row->width, stored & ~reg->rc);
@@ -181,7 +177,7 @@ static void row_write(DevemuDevice *dev, const DevemuBank *bank, const Found *fo
 {
     DevemuRow *row = found->row;
     const DevemuReg *reg = row->reg;
-    uint32_t at = element(row, found->index);
+    uint32_t at = devemu_row_element(row, found->index);
     uint64_t old = 0;
 
     value &= row->mask & lanes;
@@ -273,7 +269,7 @@ static uint64_t lanes_read(DevemuDevice *dev, const DevemuBankIndex *index, uint
                 peek ? row_peek(dev, found.row, found.index) : row_read(dev, index->bank, &found);
             part >>= found.byte * 8;
             step = MIN(found.row->size - found.byte, size - i);
-            part &= ones(step);
+            part &= devemu_ones(step);
         } else {
             part = absent_byte(index->bank, at + i);
         }
@@ -294,7 +290,7 @@ static void lanes_write(DevemuDevice *dev, const DevemuBankIndex *index, uint64_
         if (find(dev, index, at + i, 0, &found, &other)) {
             step = MIN(found.row->size - found.byte, size - i);
             row_write(dev, index->bank, &found, (value >> (i * 8)) << (found.byte * 8),
-                      ones(step) << (found.byte * 8));
+                      devemu_ones(step) << (found.byte * 8));
         }
         i += step;
     }
@@ -390,7 +386,8 @@ static inline uint64_t quick_value(const DevemuDevice *dev, const DevemuRow *row
         return row->read(dev->state, index) & row->mask;
     }
     if (row->width) {
-        return devemu_member_get(dev->state, element(row, index), row->width) & row->shown;
+        return devemu_member_get(dev->state, devemu_row_element(row, index), row->width) &
+               row->shown;
     }
     return row->reg->reset & row->shown;
 }
@@ -431,7 +428,7 @@ static DevemuAccess read_slow(DevemuDevice *dev, unsigned bank, uint64_t at, uns
     const DevemuBankIndex *index = &dev->banks[bank];
     DevemuAccess access = DEVEMU_ACCESS_OK;
     bool wrong_size = false;
-    bool was_busy = dev->busy;
+    unsigned was_busy = dev->busy;
     Found found;
 
     if (!devemu_enter(dev)) {
@@ -503,7 +500,7 @@ static DevemuAccess write_slow(DevemuDevice *dev, unsigned bank, uint64_t at, un
     DevemuAccess access = DEVEMU_ACCESS_OK;
     bool wrong_size = false;
     bool settle = true;
-    bool was_busy = dev->busy;
+    unsigned was_busy = dev->busy;
     Found found;
 
     if (!devemu_enter(dev)) {
@@ -547,13 +544,13 @@ static inline bool quick_write(DevemuDevice *dev, const DevemuBankIndex *index, 
         return false; /* the guest is to be blamed */
     }
     number = quick_element(row, at);
-    member = element(row, number);
+    member = devemu_row_element(row, number);
     old = devemu_member_get(dev->state, member, row->width);
     devemu_member_set(dev->state, member, row->width, row_stored(row, old, value, UINT64_MAX));
     if (row->reg->wrote) {
-        dev->busy = true;
+        dev->busy = 1;
         row->reg->wrote(dev->state, number, value, old);
-        dev->busy = false;
+        dev->busy = 0;
     }
     if (!row->still) {
         devemu_device_settle(dev);
@@ -566,7 +563,7 @@ DevemuAccess devemu_device_write(DevemuDevice *dev, unsigned bank, uint64_t at, 
 {
     g_return_val_if_fail(dev != NULL && size_ok(size) && bank < dev->bank_count,
                          DEVEMU_ACCESS_NONE);
-    value &= ones(size);
+    value &= devemu_ones(size);
     if (dev->banks[bank].passing && in_bank(dev->banks[bank].bank, at, size)) {
         return dev->banks[bank].bank->write(dev->state, at, size, value);
     }

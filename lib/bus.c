@@ -17,6 +17,11 @@ bool devemu_bus_plug(DevemuDevice *bus, DevemuDevice *dev, const char *where, GE
                     dev->name, dev->parent->name);
         return false;
     }
+    if (devemu_device_is_below(bus, dev)) {
+        g_set_error(error, DEVEMU_ERROR, DEVEMU_ERROR_BUS, "%s cannot be plugged into itself",
+                    dev->name);
+        return false;
+    }
     return bus->model->plug(bus, dev, where, error);
 }
 
@@ -26,6 +31,11 @@ void devemu_bus_unplug(DevemuDevice *dev)
 
     g_return_if_fail(dev != NULL && dev->parent != NULL && !dev->busy);
     bus = dev->parent;
+    for (DevemuDevice *above = bus; above; above = above->parent) {
+        if (above->model->forget) {
+            above->model->forget(above, dev);
+        }
+    }
     if (bus->model->unplug) {
         bus->model->unplug(bus, dev);
     }

@@ -1,17 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * device.c: a device's life, its events, its place in the tree.
+ * device.c: a device's life, its host and its backends.
  */
 #include "internal.h"
-
-/* Timers and children that one devemu_device_run() serves before the host gets its thread back. */
-#define RUN_BUDGET 256
-
-#define SETTLE_ROUNDS 8
-
-/* Guest mistakes told in a burst, and how often another one after that. */
-#define LOG_BURST     16
-#define LOG_REFILL_NS UINT64_C(100000000)
 
 GQuark devemu_error_quark(void)
 {
@@ -54,6 +45,29 @@ static bool configure(DevemuDevice *dev, const DevemuSetting *settings, size_t c
     return true;
 }
 
+static bool has_optional_field(const DevemuModel *model)
+{
+    for (const DevemuField *f = model->fields; f && f->name; f++) {
+        if (f->since_absent_ok) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void power_on(DevemuDevice *dev)
+{
+    dev->busy++;
+    devemu_reset_banks(dev, DEVEMU_RESET_POWER);
+    if (dev->model->reset) {
+        dev->model->reset(dev->state, DEVEMU_RESET_POWER);
+    }
+    dev->busy--;
+    if (has_optional_field(dev->model)) {
+        dev->fresh = g_memdup2(dev->state, dev->model->state_size);
+    }
+}
+
 DevemuDevice *devemu_device_new_with(const DevemuModel *model, const DevemuSetting *settings,
                                      size_t count, GError **error)
 {
@@ -63,14 +77,17 @@ DevemuDevice *devemu_device_new_with(const DevemuModel *model, const DevemuSetti
 
     g_return_val_if_fail(model != NULL && model->state_size >= sizeof(DevemuDevice *), NULL);
     g_return_val_if_fail(count_names(model->inputs) <= DEVEMU_LINES, NULL);
+    g_return_val_if_fail(count_names(model->outputs) <= DEVEMU_LINES, NULL);
     dev = g_malloc0(head + model->state_size);
     dev->model = model;
     dev->is_bus = model->is_bus;
     dev->bank_count = (unsigned)model->bank_count;
+    dev->input_count = count_names(model->inputs);
+    dev->output_count = count_names(model->outputs);
     dev->state = (uint8_t *)dev + head;
     *(DevemuDevice **)dev->state = dev;
     dev->deadline = DEVEMU_NEVER;
-    dev->log_tokens = LOG_BURST;
+    dev->log_tokens = DEVEMU_LOG_BURST;
     dev->name = g_strdup(model->name);
     devemu_banks_build(dev);
     timers_stop(dev);
@@ -78,12 +95,7 @@ DevemuDevice *devemu_device_new_with(const DevemuModel *model, const DevemuSetti
         devemu_device_free(dev);
         return NULL;
     }
-    dev->busy = true;
-    devemu_reset_banks(dev, DEVEMU_RESET_POWER);
-    if (model->reset) {
-        model->reset(dev->state, DEVEMU_RESET_POWER);
-    }
-    dev->busy = false;
+    power_on(dev);
     return dev;
 }
 
@@ -104,24 +116,46 @@ DevemuDevice *devemu_device_new(const DevemuModel *model, const char *options, G
     return dev;
 }
 
+static void child_free(gpointer child, gpointer opaque)
+{
+    (void)opaque;
+    devemu_device_free(child);
+}
+
+/* All of them are cut off before the first is freed: what one does as its lines fall may reach
+ * another. Nobody outside hears of what ends. */
+static void children_free(DevemuDevice *dev)
+{
+    GPtrArray *gone = g_ptr_array_new();
+
+    memset(&dev->ops, 0, sizeof(dev->ops));
+    for (unsigned i = 0; dev->children && i < dev->children->len; i++) {
+        DevemuDevice *child = g_ptr_array_index(dev->children, i);
+
+        memset(&child->ops, 0, sizeof(child->ops));
+    }
+    devemu_tracing_update(dev);
+    devemu_wires_drop(dev);
+    while (dev->children && dev->children->len > 0) {
+        DevemuDevice *child = g_ptr_array_index(dev->children, dev->children->len - 1);
+
+        devemu_device_orphan(child);
+        g_ptr_array_add(gone, child);
+    }
+    g_ptr_array_foreach(gone, child_free, NULL);
+    g_ptr_array_unref(gone);
+}
+
 void devemu_device_free(DevemuDevice *dev)
 {
     if (dev == NULL) {
         return;
     }
+    g_return_if_fail(!dev->busy);
     if (dev->parent) {
         devemu_bus_unplug(dev);
     }
-    /* Nobody hears of what ends. */
-    memset(&dev->ops, 0, sizeof(dev->ops));
-    tracing_update(dev);
-    while (dev->children && dev->children->len > 0) {
-        DevemuDevice *child = g_ptr_array_index(dev->children, dev->children->len - 1);
-
-        devemu_device_orphan(child);
-        devemu_device_free(child);
-    }
-    devemu_wires_drop(dev);
+    children_free(dev);
     if (dev->model->finish) {
         dev->model->finish(dev->state);
     }
@@ -129,6 +163,7 @@ void devemu_device_free(DevemuDevice *dev)
     g_clear_pointer(&dev->children, g_ptr_array_unref);
     g_clear_pointer(&dev->blobs, g_ptr_array_unref);
     g_free(dev->input_counts);
+    g_free(dev->fresh);
     g_free(dev->name);
     g_free(dev);
 }
@@ -143,7 +178,7 @@ void devemu_device_set_host(DevemuDevice *dev, const DevemuHostOps *ops, void *h
         memcpy(&dev->ops, ops, MIN(ops->size, sizeof(dev->ops)));
     }
     dev->host = host;
-    tracing_update(dev);
+    devemu_tracing_update(dev);
     devemu_device_revoke(dev);
     /* The new host knows of no line and no deadline. */
     if (dev->ops.set_line) {
@@ -216,7 +251,7 @@ int devemu_device_bank(const DevemuDevice *dev, const char *name)
 bool devemu_device_busy(const DevemuDevice *dev)
 {
     g_return_val_if_fail(dev != NULL, false);
-    return dev->busy;
+    return dev->busy != 0;
 }
 
 uint64_t devemu_device_lines(const DevemuDevice *dev)

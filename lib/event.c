@@ -4,6 +4,11 @@
  */
 #include "internal.h"
 
+/* Timers and children that one devemu_device_run() serves before the host gets its thread back. */
+#define RUN_BUDGET 256
+
+#define SETTLE_ROUNDS 8
+
 void devemu_trace_emit(DevemuDevice *dev, DevemuTrace *trace)
 {
     const DevemuDevice *above = dev;
@@ -18,22 +23,22 @@ void devemu_trace_emit(DevemuDevice *dev, DevemuTrace *trace)
     above->ops.trace(above->host, trace);
 }
 
-static void tracing_update(DevemuDevice *dev)
+void devemu_tracing_update(DevemuDevice *dev)
 {
     dev->tracing = dev->ops.trace != NULL || (dev->parent && dev->parent->tracing);
     for (unsigned i = 0; dev->children && i < dev->children->len; i++) {
-        tracing_update(g_ptr_array_index(dev->children, i));
+        devemu_tracing_update(g_ptr_array_index(dev->children, i));
     }
 }
 
 /* --- the end of an event ----------------------------------------------------------- */
 
-static void tell_line(DevemuDevice *dev, unsigned line, bool level)
+void devemu_line_tell(DevemuDevice *dev, unsigned line, bool level)
 {
     if (G_UNLIKELY(dev->tracing)) {
         DevemuTrace trace = {.kind = DEVEMU_TRACE_OUTPUT, .at = line, .value = level};
 
-        trace.name = line < count_names(dev->model->outputs) ? dev->model->outputs[line] : NULL;
+        trace.name = line < dev->output_count ? dev->model->outputs[line] : NULL;
         devemu_trace_emit(dev, &trace);
     }
     if (dev->ops.set_line) {
@@ -51,7 +56,7 @@ static void tell_lines(DevemuDevice *dev)
         unsigned line = (unsigned)__builtin_ctzll(changed);
 
         dev->lines ^= UINT64_C(1) << line;
-        tell_line(dev, line, dev->lines >> line & 1);
+        devemu_line_tell(dev, line, dev->lines >> line & 1);
         if (dev->model->is_bus) {
             /* A bus may have been entered again meanwhile. */
             lines = dev->model->lines(dev->state);
@@ -76,7 +81,7 @@ static uint64_t earliest(const DevemuDevice *dev)
     return when;
 }
 
-static void tell_deadline(DevemuDevice *dev)
+void devemu_deadline_tell(DevemuDevice *dev)
 {
     uint64_t when = earliest(dev);
 
@@ -88,15 +93,21 @@ static void tell_deadline(DevemuDevice *dev)
         dev->ops.deadline(dev->host, when);
     }
     if (dev->parent) {
-        tell_deadline(dev->parent);
+        devemu_deadline_tell(dev->parent);
     }
+}
+
+void devemu_outputs_tell(DevemuDevice *dev)
+{
+    if (dev->model->lines) {
+        tell_lines(dev);
+    }
+    devemu_deadline_tell(dev);
 }
 
 static void settle_changed(DevemuDevice *dev)
 {
-    bool was_busy = dev->busy;
-
-    dev->busy = true;
+    dev->busy++;
     /* An output wired to the device's own input could swing for ever: so many rounds an event. */
     for (unsigned round = 0; round < SETTLE_ROUNDS; round++) {
         if (dev->model->lines) {
@@ -107,8 +118,8 @@ static void settle_changed(DevemuDevice *dev)
         }
         devemu_inputs_settle(dev);
     }
-    tell_deadline(dev);
-    dev->busy = was_busy;
+    devemu_deadline_tell(dev);
+    dev->busy--;
 }
 
 void devemu_device_settle(DevemuDevice *dev)
@@ -122,13 +133,13 @@ void devemu_device_settle(DevemuDevice *dev)
     if (G_UNLIKELY(lines != dev->lines || dev->dirty_inputs != 0)) {
         settle_changed(dev);
     } else if (earliest(dev) != dev->deadline) {
-        tell_deadline(dev);
+        devemu_deadline_tell(dev);
     }
 }
 
 void devemu_leave(DevemuDevice *dev)
 {
-    dev->busy = false;
+    dev->busy--;
     devemu_device_settle(dev);
 }
 
@@ -137,9 +148,10 @@ void devemu_leave(DevemuDevice *dev)
 void devemu_device_reset(DevemuDevice *dev, DevemuReset kind)
 {
     g_return_if_fail(dev != NULL && kind <= DEVEMU_RESET_SOFT);
-    if (!devemu_enter(dev)) {
-        return;
+    if (dev->busy) {
+        return; /* a bus, too: else a reset line could reset for ever */
     }
+    dev->busy++;
     if (dev->tracing) {
         DevemuTrace trace = {.kind = DEVEMU_TRACE_RESET, .value = kind};
 
@@ -216,11 +228,11 @@ void devemu_device_run(DevemuDevice *dev)
                 break; /* busy: it is served when its event has ended */
             }
         } else if (timer) {
-            dev->busy = true;
+            dev->busy++;
             expire(dev, timer, due);
             devemu_leave(dev);
         } else {
-            tell_deadline(dev);
+            devemu_deadline_tell(dev);
             break;
         }
     }

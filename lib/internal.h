@@ -74,7 +74,10 @@ typedef struct DevemuDecorator {
 
 #define DEVEMU_LINES   64
 #define DEVEMU_WINDOWS 2
-#define DEVEMU_MEMORY  6 /* blocks of memory behind BLOB properties */
+
+/* Guest mistakes told in a burst, and how often another one after that. */
+#define DEVEMU_LOG_BURST     16
+#define DEVEMU_LOG_REFILL_NS UINT64_C(100000000)
 
 struct DevemuDevice {
     const DevemuModel *model;
@@ -84,8 +87,9 @@ struct DevemuDevice {
     void *host;
 
     unsigned bank_count;
-    bool is_bus;
-    bool busy;
+    unsigned input_count, output_count; /* lines */
+    unsigned busy;                      /* events under way; only a bus can be in several */
+    bool is_bus;    /* may be entered again; not while it is held, see devemu_hold() */
     bool tracing;   /* the host, or one further up, wants every event */
     bool refused;   /* a frame or character was not taken since the last ready */
     uint64_t lines; /* as told to the host and the wires */
@@ -112,7 +116,7 @@ struct DevemuDevice {
     DevemuDevice *parent;
     GPtrArray *children; /* DevemuDevice, owned */
     GPtrArray *blobs;    /* GBytes behind BLOB properties */
-    char *options;       /* as given, for the recorder */
+    void *fresh;         /* the state after POWER, where a snapshot may lack a field; else NULL */
 
     unsigned log_tokens;
     uint64_t log_refill_ns;
@@ -126,19 +130,40 @@ static inline bool devemu_enter(DevemuDevice *dev)
     if (G_UNLIKELY(dev->busy) && !dev->is_bus) {
         return false;
     }
-    dev->busy = true;
+    dev->busy++;
     return true;
+}
+
+/* Between these two a device, a bus too, answers nothing and tells nothing; inputs that change are
+ * only marked. */
+static inline void devemu_hold(DevemuDevice *dev)
+{
+    dev->busy++;
+    dev->is_bus = false;
+}
+
+static inline void devemu_release(DevemuDevice *dev)
+{
+    dev->busy--;
+    dev->is_bus = dev->model->is_bus;
 }
 
 /* End of an event: lines, deadline, inputs that changed meanwhile. */
 void devemu_leave(DevemuDevice *dev);
 /* A bus, or the library, changed the state outside an entry. */
 void devemu_device_settle(DevemuDevice *dev);
+/* One output line, to the host and along the wires. */
+void devemu_line_tell(DevemuDevice *dev, unsigned line, bool level);
+/* Of a device that is held: its lines and its deadline, but no inputs. */
+void devemu_outputs_tell(DevemuDevice *dev);
+void devemu_deadline_tell(DevemuDevice *dev);
 
 /* Not rate-limited. */
 void devemu_log(DevemuDevice *dev, DevemuLogLevel level, const char *text);
 
 void devemu_trace_emit(DevemuDevice *dev, DevemuTrace *trace);
+/* A host came or went: who wants a trace, from here down? */
+void devemu_tracing_update(DevemuDevice *dev);
 
 /* --- the tree ---------------------------------------------------------------------- */
 
@@ -149,6 +174,14 @@ void devemu_device_adopt(DevemuDevice *parent, DevemuDevice *child, const Devemu
                          void *host, const char *name);
 /* Take it out again: lines fall, wires go, the host is gone. The caller owns child. */
 void devemu_device_orphan(DevemuDevice *child);
+/* Is dev top, or somewhere below it? */
+static inline bool devemu_device_is_below(const DevemuDevice *dev, const DevemuDevice *top)
+{
+    while (dev && dev != top) {
+        dev = dev->parent;
+    }
+    return dev != NULL;
+}
 const DevemuHostOps *devemu_device_host_ops(const DevemuDevice *dev, void **ret_host);
 /* A table that passes DMA and MSI from a child on to the host of a bus; host is the bus. Clock, log
  * and trace need no passing: the library asks the nearest host above that has them. */
@@ -162,7 +195,22 @@ bool devemu_properties_apply(DevemuDevice *dev, const DevemuSetting *settings, s
                              GError **error);
 void devemu_wires_drop(DevemuDevice *dev);
 void devemu_wires_drive(DevemuDevice *dev, unsigned output, bool level);
+/* Tell the model the inputs that are marked. */
 void devemu_inputs_settle(DevemuDevice *dev);
+/* After a load, when all outputs are told: who holds the levels that the model was loaded with. */
+void devemu_inputs_loaded(DevemuDevice *dev);
+
+/* All bits of that many bytes. */
+static inline uint64_t devemu_ones(unsigned bytes)
+{
+    return bytes >= 8 ? UINT64_MAX : (UINT64_C(1) << (bytes * 8)) - 1;
+}
+
+/* Where an element of an array register stands in the state. */
+static inline uint32_t devemu_row_element(const DevemuRow *row, unsigned index)
+{
+    return row->member + (uint32_t)index * row->width;
+}
 
 /* An integer of width bytes in the state. */
 static inline uint64_t devemu_member_get(const void *state, uint32_t member, unsigned width)

@@ -85,7 +85,7 @@ static bool parse_uint(const char *text, uint64_t *ret_value)
         return false;
     }
     errno = 0;
-    value = g_ascii_strtoull(text, &end, 0);
+    value = g_ascii_strtoull(text, &end, text[0] == '0' && (text[1] | 0x20) == 'x' ? 16 : 10);
     if (errno != 0) {
         return false;
     }

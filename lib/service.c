@@ -4,8 +4,6 @@
  */
 #include "internal.h"
 
-/* --- services for models ----------------------------------------------------------- */
-
 uint64_t devemu_now(const DevemuDevice *dev)
 {
     while (dev && dev->ops.now == NULL) {
@@ -89,9 +87,10 @@ static bool log_allowed(DevemuDevice *dev)
 {
     uint64_t now = devemu_now(dev);
 
-    if (now >= dev->log_refill_ns) {
-        dev->log_refill_ns = now + LOG_REFILL_NS;
-        dev->log_tokens = MIN(dev->log_tokens + 1, LOG_BURST);
+    /* A refill far ahead: the clock was set back, by the load of an older state. */
+    if (now >= dev->log_refill_ns || dev->log_refill_ns - now > DEVEMU_LOG_REFILL_NS) {
+        dev->log_refill_ns = now + DEVEMU_LOG_REFILL_NS;
+        dev->log_tokens = MIN(dev->log_tokens + 1, DEVEMU_LOG_BURST);
     }
     if (dev->log_tokens == 0) {
         return false;

@@ -61,16 +61,23 @@ static GVariant *numbers(const void *state, uint32_t member, unsigned width, uns
     return value;
 }
 
-/* Several rows may show one member: the first one saves it. */
+static unsigned stored_bytes(const DevemuReg *reg)
+{
+    return reg->width * (reg->count ? reg->count : 1u);
+}
+
+/* Several rows may show one member: the first one that shows all of it saves it. */
 static bool shown_before(const DevemuModel *model, size_t bank, size_t row)
 {
-    uint32_t member = model->banks[bank].regs[row].member;
+    const DevemuReg *reg = &model->banks[bank].regs[row];
 
     for (size_t b = 0; b <= bank; b++) {
         size_t end = b == bank ? row : model->banks[b].reg_count;
 
         for (size_t i = 0; i < end; i++) {
-            if (model->banks[b].regs[i].width && model->banks[b].regs[i].member == member) {
+            const DevemuReg *before = &model->banks[b].regs[i];
+
+            if (before->member == reg->member && stored_bytes(before) >= stored_bytes(reg)) {
                 return true;
             }
         }
@@ -312,8 +319,13 @@ static bool load_entry(const Entry *entry, void *opaque)
 
     entry_key(entry, key, sizeof(key));
     value = g_hash_table_lookup(plan->entries, key);
+    if (value == NULL && entry->optional) {
+        memcpy((uint8_t *)plan->state + entry->member,
+               (const uint8_t *)plan->dev->fresh + entry->member, entry->width * entry->count);
+        return true;
+    }
     if (value == NULL) {
-        return entry->optional || bad(plan, key, "is missing");
+        return bad(plan, key, "is missing");
     }
     plan->known++;
     return take_value(plan, entry, key, value);
@@ -334,6 +346,9 @@ static bool load_head(Plan *plan)
         return bad(plan, "lines.inputs", "is missing or no number");
     }
     plan->inputs = g_variant_get_uint64(inputs);
+    if (plan->dev->input_count < DEVEMU_LINES && plan->inputs >> plan->dev->input_count != 0) {
+        return bad(plan, "lines.inputs", "names lines that this chip does not have");
+    }
     plan->known += 2;
     return true;
 }
@@ -397,26 +412,11 @@ static Plan *plan_tree(DevemuDevice *dev, GVariant *dict, GError **error)
     return plan;
 }
 
-/* Lines that nothing in the tree drives are the host's: it is taken to hold them as they were. */
-static uint64_t wired_inputs(const DevemuDevice *dev)
-{
-    uint64_t wired = 0;
-
-    for (unsigned i = 0; dev->wires_in && i < dev->wires_in->len; i++) {
-        const DevemuWire *wire = g_ptr_array_index(dev->wires_in, i);
-
-        wired |= UINT64_C(1) << wire->input;
-    }
-    return wired;
-}
-
 /* Every device gets its state before any of them speaks. */
 static void plan_commit(const Plan *plan)
 {
     memcpy(plan->dev->state, plan->state, plan->dev->model->state_size);
     plan->dev->inputs = plan->inputs;
-    plan->dev->host_inputs = plan->inputs & ~wired_inputs(plan->dev);
-    plan->dev->dirty_inputs = 0;
     devemu_device_revoke(plan->dev);
     for (unsigned i = 0; i < plan->children->len; i++) {
         plan_commit(g_ptr_array_index(plan->children, i));
@@ -433,12 +433,57 @@ static void plan_loaded(const Plan *plan)
     }
 }
 
+static void plan_hold(const Plan *plan)
+{
+    devemu_hold(plan->dev);
+    for (unsigned i = 0; i < plan->children->len; i++) {
+        plan_hold(g_ptr_array_index(plan->children, i));
+    }
+}
+
+static void plan_tell(const Plan *plan)
+{
+    for (unsigned i = 0; i < plan->children->len; i++) {
+        plan_tell(g_ptr_array_index(plan->children, i));
+    }
+    devemu_outputs_tell(plan->dev);
+}
+
+static void plan_release(const Plan *plan)
+{
+    devemu_inputs_loaded(plan->dev);
+    devemu_release(plan->dev);
+    for (unsigned i = 0; i < plan->children->len; i++) {
+        plan_release(g_ptr_array_index(plan->children, i));
+    }
+}
+
 static void plan_settle(const Plan *plan)
 {
     for (unsigned i = 0; i < plan->children->len; i++) {
         plan_settle(g_ptr_array_index(plan->children, i));
     }
     devemu_device_settle(plan->dev);
+}
+
+/* All outputs first, while nobody listens: on the way from the old levels to the new ones an input
+ * with several sources may swing, and no model may take that for an edge. */
+static void plan_lines(const Plan *plan)
+{
+    plan_hold(plan);
+    plan_tell(plan);
+    plan_release(plan);
+    plan_settle(plan);
+}
+
+static bool any_busy(const DevemuDevice *dev)
+{
+    bool busy = dev->busy != 0;
+
+    for (unsigned i = 0; !busy && dev->children && i < dev->children->len; i++) {
+        busy = any_busy(g_ptr_array_index(dev->children, i));
+    }
+    return busy;
 }
 
 bool devemu_device_load(DevemuDevice *dev, GVariant *state, GError **error)
@@ -448,7 +493,7 @@ bool devemu_device_load(DevemuDevice *dev, GVariant *state, GError **error)
     bool ok;
 
     g_return_val_if_fail(dev != NULL && state != NULL, false);
-    g_return_val_if_fail(!dev->busy, false);
+    g_return_val_if_fail(!any_busy(dev), false);
     g_variant_ref_sink(state);
     if (!g_variant_is_of_type(state, G_VARIANT_TYPE_VARDICT) || !g_variant_is_normal_form(state)) {
         g_set_error(error, DEVEMU_ERROR, DEVEMU_ERROR_SNAPSHOT,
@@ -461,7 +506,7 @@ bool devemu_device_load(DevemuDevice *dev, GVariant *state, GError **error)
     if (plan) {
         plan_commit(plan);
         plan_loaded(plan);
-        plan_settle(plan);
+        plan_lines(plan);
     }
     ok = plan != NULL;
     plan_free(plan);

@@ -4,8 +4,6 @@
  */
 #include "internal.h"
 
-/* --- the tree ---------------------------------------------------------------------- */
-
 static bool name_taken(const DevemuDevice *parent, const char *name)
 {
     for (unsigned i = 0; i < parent->children->len; i++) {
@@ -21,9 +19,11 @@ static bool name_taken(const DevemuDevice *parent, const char *name)
 void devemu_device_adopt(DevemuDevice *parent, DevemuDevice *child, const DevemuHostOps *ops,
                          void *host, const char *name)
 {
-    char *unique = g_strdup(name);
+    char *unique;
 
     g_return_if_fail(parent != NULL && child != NULL && child->parent == NULL);
+    g_return_if_fail(!devemu_device_is_below(parent, child));
+    unique = g_strdup(name);
     if (parent->children == NULL) {
         parent->children = g_ptr_array_new();
     }
@@ -36,7 +36,24 @@ void devemu_device_adopt(DevemuDevice *parent, DevemuDevice *child, const Devemu
     child->parent = parent;
     g_ptr_array_add(parent->children, child);
     devemu_device_set_host(child, ops, host);
-    tell_deadline(parent);
+    devemu_deadline_tell(parent);
+}
+
+/* Held, so that what its falling lines cause elsewhere cannot raise them again. The inputs that its
+ * wires held up fall last, while there is still a clock. */
+static void disconnect(DevemuDevice *dev)
+{
+    devemu_hold(dev);
+    for (unsigned line = 0; line < DEVEMU_LINES; line++) {
+        if (dev->lines >> line & 1) {
+            dev->lines &= ~(UINT64_C(1) << line);
+            devemu_line_tell(dev, line, false);
+        }
+    }
+    devemu_wires_drop(dev);
+    dev->dirty_inputs |= dev->inputs;
+    devemu_inputs_settle(dev);
+    devemu_release(dev);
 }
 
 void devemu_device_orphan(DevemuDevice *child)
@@ -44,20 +61,14 @@ void devemu_device_orphan(DevemuDevice *child)
     DevemuDevice *parent = child->parent;
 
     g_return_if_fail(parent != NULL);
-    for (unsigned line = 0; line < DEVEMU_LINES; line++) {
-        if (child->lines >> line & 1) {
-            child->lines &= ~(UINT64_C(1) << line);
-            tell_line(child, line, false);
-        }
-    }
-    devemu_wires_drop(child);
+    disconnect(child);
     g_ptr_array_remove(parent->children, child);
     child->parent = NULL;
     memset(&child->ops, 0, sizeof(child->ops));
     child->host = NULL;
-    tracing_update(child);
+    devemu_tracing_update(child);
     devemu_device_revoke(child);
-    tell_deadline(parent);
+    devemu_deadline_tell(parent);
 }
 
 /* --- passing on: what a bus does for its children by default ----------------------- */

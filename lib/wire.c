@@ -5,16 +5,6 @@
  */
 #include "internal.h"
 
-static unsigned count_names(const char *const *names)
-{
-    unsigned count = 0;
-
-    while (names && names[count]) {
-        count++;
-    }
-    return count;
-}
-
 static bool input_level(const DevemuDevice *dev, unsigned line)
 {
     return (dev->host_inputs >> line & 1) || (dev->input_counts && dev->input_counts[line] > 0);
@@ -31,7 +21,7 @@ static void input_tell(DevemuDevice *dev, unsigned line)
     if (G_UNLIKELY(dev->tracing)) {
         DevemuTrace trace = {.kind = DEVEMU_TRACE_INPUT, .at = line, .value = level};
 
-        trace.name = line < count_names(dev->model->inputs) ? dev->model->inputs[line] : NULL;
+        trace.name = line < dev->input_count ? dev->model->inputs[line] : NULL;
         devemu_trace_emit(dev, &trace);
     }
     if (dev->model->input_line) {
@@ -63,9 +53,21 @@ void devemu_inputs_settle(DevemuDevice *dev)
     }
 }
 
+void devemu_inputs_loaded(DevemuDevice *dev)
+{
+    uint64_t wired = 0;
+
+    for (unsigned line = 0; dev->input_counts && line < DEVEMU_LINES; line++) {
+        wired |= (uint64_t)(dev->input_counts[line] > 0) << line;
+    }
+    /* What no wire holds up is held by the host, as it was. */
+    dev->host_inputs = dev->inputs & ~wired;
+    dev->dirty_inputs = wired & ~dev->inputs;
+}
+
 void devemu_device_line(DevemuDevice *dev, unsigned line, bool level)
 {
-    g_return_if_fail(dev != NULL && line < DEVEMU_LINES);
+    g_return_if_fail(dev != NULL && line < dev->input_count);
     if ((dev->host_inputs >> line & 1) == level) {
         return;
     }
@@ -91,8 +93,7 @@ bool devemu_device_wire(DevemuDevice *from, unsigned output, DevemuDevice *to, u
     DevemuWire *wire;
 
     g_return_val_if_fail(from != NULL && to != NULL, false);
-    if (output >= DEVEMU_LINES || input >= DEVEMU_LINES ||
-        output >= count_names(from->model->outputs) || input >= count_names(to->model->inputs)) {
+    if (output >= from->output_count || input >= to->input_count) {
         g_set_error(error, DEVEMU_ERROR, DEVEMU_ERROR_BUS,
                     "cannot wire output %u of %s to input %u of %s: no such line", output,
                     from->name, input, to->name);

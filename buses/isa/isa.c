@@ -110,7 +110,7 @@ static bool map_ports(struct isa *isa, DevemuDevice *dev, const uint16_t *bases,
             devemu_space_add(&isa->spaces[DEVEMU_ISA_PIO],
                              &(DevemuMapping){.base = base, .dev = dev, .bank = (unsigned)b},
                              model->banks[b].size, error) == 0) {
-            devemu_space_remove_device(&isa->spaces[DEVEMU_ISA_PIO], dev);
+            devemu_space_remove(&isa->spaces[DEVEMU_ISA_PIO], dev);
             return false;
         }
     }
@@ -168,8 +168,8 @@ static void isa_unplug(DevemuDevice *bus, DevemuDevice *dev)
 {
     struct isa *isa = bus->state;
 
-    devemu_space_remove_device(&isa->spaces[DEVEMU_ISA_PIO], dev);
-    devemu_space_remove_device(&isa->spaces[DEVEMU_ISA_MEMORY], dev);
+    devemu_space_remove(&isa->spaces[DEVEMU_ISA_PIO], dev);
+    devemu_space_remove(&isa->spaces[DEVEMU_ISA_MEMORY], dev);
     devemu_device_orphan(dev);
     for (unsigned i = 0; i < isa->slots->len; i++) {
         if (((struct slot *)g_ptr_array_index(isa->slots, i))->card == dev) {

@@ -131,6 +131,12 @@ static bool is_system(const DevemuDevice *dev)
     return dev != NULL && dev->model == &devemu_model_system;
 }
 
+/* What users get for a mapping says of which space it is. */
+static unsigned handle(unsigned id, unsigned space)
+{
+    return id ? id << 1 | space : 0;
+}
+
 unsigned devemu_system_map(DevemuDevice *system, unsigned space, uint64_t base, uint64_t len,
                            DevemuDevice *dev, unsigned bank, uint64_t at, int priority,
                            GError **error)
@@ -155,7 +161,7 @@ unsigned devemu_system_map(DevemuDevice *system, unsigned space, uint64_t base, 
     if (id != 0 && space == DEVEMU_SYSTEM_MEMORY) {
         memory_changed(s);
     }
-    return id;
+    return handle(id, space);
 }
 
 unsigned devemu_system_map_ram(DevemuDevice *system, uint64_t base, uint64_t len, void *data,
@@ -174,7 +180,7 @@ unsigned devemu_system_map_ram(DevemuDevice *system, uint64_t base, uint64_t len
     if (id != 0) {
         memory_changed(s);
     }
-    return id;
+    return handle(id, DEVEMU_SYSTEM_MEMORY);
 }
 
 void devemu_system_enable(DevemuDevice *system, unsigned mapping, bool reads, bool writes)
@@ -183,7 +189,8 @@ void devemu_system_enable(DevemuDevice *system, unsigned mapping, bool reads, bo
 
     g_return_if_fail(is_system(system));
     s = system->state;
-    if (devemu_space_enable(&s->spaces[DEVEMU_SYSTEM_MEMORY], mapping, reads, writes)) {
+    if (devemu_space_enable(&s->spaces[mapping & 1], mapping >> 1, reads, writes) &&
+        (mapping & 1) == DEVEMU_SYSTEM_MEMORY) {
         memory_changed(s);
     }
 }
@@ -207,6 +214,7 @@ void devemu_system_gate(DevemuDevice *system, unsigned mapping, DevemuDevice *de
     g_return_if_fail(is_system(system) && dev != NULL);
     s = system->state;
     g_return_if_fail(s->gate_count < SYSTEM_GATES);
+    g_return_if_fail(read_line < dev->output_count && write_line < dev->output_count);
     gate = s->gate_count++;
     s->gated[gate] = mapping;
     devemu_device_wire(dev, read_line, system, 2 * gate, NULL);
@@ -274,13 +282,14 @@ static bool system_plug(DevemuDevice *bus, DevemuDevice *dev, const char *where,
     return true;
 }
 
-static void system_unplug(DevemuDevice *bus, DevemuDevice *dev)
+static void system_forget(DevemuDevice *bus, DevemuDevice *dev)
 {
     struct system *system = bus->state;
 
-    devemu_space_remove_device(&system->spaces[DEVEMU_SYSTEM_PIO], dev);
-    devemu_space_remove_device(&system->spaces[DEVEMU_SYSTEM_MEMORY], dev);
-    memory_changed(system);
+    devemu_space_remove(&system->spaces[DEVEMU_SYSTEM_PIO], dev);
+    if (devemu_space_remove(&system->spaces[DEVEMU_SYSTEM_MEMORY], dev)) {
+        memory_changed(system);
+    }
 }
 
 /* --- the device -------------------------------------------------------------------- */
@@ -370,6 +379,6 @@ const DevemuModel devemu_model_system = {
     .finish = system_finish,
     .input_line = system_input_line,
     .plug = system_plug,
-    .unplug = system_unplug,
+    .forget = system_forget,
     .is_bus = true,
 };

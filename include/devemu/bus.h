@@ -54,7 +54,8 @@ DEVEMU_API unsigned devemu_system_map_ram(DevemuDevice *system, uint64_t base, u
  * snapshot of whoever commands it, not of the bus. */
 DEVEMU_API void devemu_system_enable(DevemuDevice *system, unsigned mapping, bool reads,
                                      bool writes);
-/* Let output lines of a device do it: reads and writes follow the lines. Survives snapshots. */
+/* Let output lines of a device of the tree do it: reads and writes follow the lines. Survives
+ * snapshots. At most 32 gates a system. */
 DEVEMU_API void devemu_system_gate(DevemuDevice *system, unsigned mapping, DevemuDevice *dev,
                                    unsigned read_line, unsigned write_line);
 

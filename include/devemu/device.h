@@ -53,7 +53,8 @@ DEVEMU_API DevemuDevice *devemu_device_new(const DevemuModel *model, const char 
 DEVEMU_API DevemuDevice *devemu_device_new_with(const DevemuModel *model,
                                                 const DevemuSetting *settings, size_t count,
                                                 GError **error);
-/* NULL is allowed. Frees the tree below it, too. */
+/* NULL is allowed. Frees the tree below it, too, and unplugs it first where it is plugged in. Not
+ * from inside its own events. */
 DEVEMU_API void devemu_device_free(DevemuDevice *dev);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DevemuDevice, devemu_device_free)
 
@@ -94,8 +95,9 @@ DEVEMU_API DevemuAccess devemu_device_write(DevemuDevice *dev, unsigned bank, ui
 DEVEMU_API DevemuAccess devemu_device_peek(const DevemuDevice *dev, unsigned bank, uint64_t at,
                                            unsigned size, uint64_t *ret_value);
 
-/* HARD is the reset wire of its bus; a bus passes it on to all below. Nothing happens while the
- * device is busy. */
+/* HARD is the reset wire of its bus; a bus passes it on to all below that are not busy. Nothing
+ * happens while the device is busy, so a reset that a line asks for is done behind the event that
+ * moved the line. */
 DEVEMU_API void devemu_device_reset(DevemuDevice *dev, DevemuReset kind);
 /* An input line has this level; no change is no event. A line that changes while the device is busy
  * is seen when its event ends. */
@@ -104,7 +106,8 @@ DEVEMU_API void devemu_device_line(DevemuDevice *dev, unsigned line, bool level)
 DEVEMU_API uint64_t devemu_device_lines(const DevemuDevice *dev);
 /* Levels of the input lines as last told to the model. */
 DEVEMU_API uint64_t devemu_device_inputs(const DevemuDevice *dev);
-/* Time has come to the deadline, or to any moment: the host's clock says which. */
+/* Time has come to the deadline, or to any moment: the host's clock says which. The work of one
+ * call is bounded: if the deadline has still come when it returns, call again. */
 DEVEMU_API void devemu_device_run(DevemuDevice *dev);
 /* The earliest moment at which devemu_device_run() has something to do. */
 DEVEMU_API uint64_t devemu_device_deadline(const DevemuDevice *dev);
@@ -132,7 +135,8 @@ DEVEMU_API size_t devemu_device_receive(DevemuDevice *dev, const void *data, siz
 /* Would a frame be stored now (then not 0)? How many characters would be taken? 0 arms the
  * backend's ready() as a refused devemu_device_receive() does. */
 DEVEMU_API size_t devemu_device_ready(DevemuDevice *dev);
-/* Network: 1 up, 0 down. Characters: modem inputs. */
+/* Network: 1 up, 0 down. Characters: modem inputs. This and the two below are lost while the device
+ * is busy: a backend calls from its own loop. */
 DEVEMU_API void devemu_device_link(DevemuDevice *dev, unsigned link);
 DEVEMU_API void devemu_device_complete(DevemuDevice *dev, uint32_t tag, int status);
 DEVEMU_API void devemu_device_input(DevemuDevice *dev, const DevemuInput *input);
@@ -145,7 +149,7 @@ DEVEMU_API bool devemu_device_screen(const DevemuDevice *dev, DevemuScreen *scre
  */
 DEVEMU_API GVariant *devemu_device_save(const DevemuDevice *dev);
 /* Checked whole before anything changes: on false the device is as it was. Takes a floating
- * reference. */
+ * reference. Not from inside an event of the tree. */
 DEVEMU_API bool devemu_device_load(DevemuDevice *dev, GVariant *state, GError **error);
 
 /* "name=value,..." as an array of settings that ends with a NULL name; free with

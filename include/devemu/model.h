@@ -340,6 +340,9 @@ struct DevemuModel {
      * stands for dev alone. */
     bool (*plug)(DevemuDevice *bus, DevemuDevice *dev, const char *where, struct _GError **error);
     void (*unplug)(DevemuDevice *bus, DevemuDevice *dev);
+    /* Buses only: dev, somewhere below, is about to be unplugged with all that is below it: drop
+     * what points there. Called before unplug. */
+    void (*forget)(DevemuDevice *bus, DevemuDevice *dev);
 
     const DevemuPci *pci; /* NULL: not a PCI device */
     const DevemuIsa *isa;

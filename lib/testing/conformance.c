@@ -2,6 +2,8 @@
 /*
  * conformance.c: what follows from a model's tables, checked for any model.
  */
+#include "../internal.h"
+
 #include <devemu/testing.h>
 
 #include <stdarg.h>
@@ -24,11 +26,6 @@ static void G_GNUC_PRINTF(2, 3) fail(Check *check, const char *format, ...)
     va_end(args);
     fputc('\n', stderr);
     check->failed++;
-}
-
-static uint64_t ones(unsigned bytes)
-{
-    return bytes >= 8 ? UINT64_MAX : (UINT64_C(1) << (bytes * 8)) - 1;
 }
 
 static unsigned reg_size(const DevemuReg *reg)
@@ -58,7 +55,7 @@ static DevemuDevice *make(Check *check)
 static void check_masks(Check *check, const DevemuReg *reg)
 {
     const uint64_t masks[] = {reg->ro, reg->w1c, reg->w1s, reg->w0c, reg->rc, reg->rsvd};
-    uint64_t all = ones(reg_size(reg)), seen = 0, named = 0;
+    uint64_t all = devemu_ones(reg_size(reg)), seen = 0, named = 0;
 
     for (unsigned i = 0; i < DEVEMU_N_ELEMENTS(masks); i++) {
         if (masks[i] & seen) {
@@ -240,13 +237,13 @@ static uint64_t get(const DevemuDevice *dev, const DevemuReg *reg)
 static void check_write(Check *check, const DevemuDevice *dev, unsigned bank, const DevemuReg *reg,
                         uint64_t value)
 {
-    uint64_t all = ones(reg_size(reg)) & ones(reg->width);
+    uint64_t all = devemu_ones(reg_size(reg)) & devemu_ones(reg->width);
     uint64_t old = get(dev, reg);
     uint64_t fixed = reg->ro | reg->rsvd | reg->rc;
     uint64_t special = fixed | reg->w1c | reg->w1s | reg->w0c;
     uint64_t expected, got;
 
-    value &= ones(reg_size(reg));
+    value &= devemu_ones(reg_size(reg));
     expected = (old & fixed) | (value & ~special) | (old & ~value & reg->w1c) |
                ((old | value) & reg->w1s) | (old & value & reg->w0c);
     if (devemu_device_write((DevemuDevice *)(uintptr_t)dev, bank, reg->at, reg_size(reg), value) !=
@@ -306,7 +303,17 @@ static void check_sizes(Check *check)
 
 /* --- reset ------------------------------------------------------------------------- */
 
-static void scribble(DevemuDevice *dev)
+/* Whatever was written: no line may have changed without a word. */
+static void check_lines(Check *check, DevemuDevice *dev, const char *name)
+{
+    uint64_t lines = check->model->lines ? check->model->lines(devemu_device_state(dev)) : 0;
+
+    if (lines != devemu_device_lines(dev)) {
+        fail(check, "%s: a write changes lines that nobody is told of", name);
+    }
+}
+
+static void scribble(Check *check, DevemuDevice *dev)
 {
     const DevemuModel *model = devemu_device_model(dev);
     uint64_t x = 88172645463325252u;
@@ -321,6 +328,7 @@ static void scribble(DevemuDevice *dev)
                 x ^= x << 17;
                 if (model->banks[b].kind != DEVEMU_BANK_INDEXED) {
                     devemu_device_write(dev, (unsigned)b, reg->at, reg_size(reg), x);
+                    check_lines(check, dev, reg->name);
                 }
             }
         }
@@ -336,14 +344,15 @@ static void check_reset(Check *check)
     if (!fresh || !used) {
         return;
     }
-    scribble(used);
+    scribble(check, used);
     devemu_device_reset(used, DEVEMU_RESET_HARD);
     for (size_t b = 0; b < check->model->bank_count; b++) {
         for (size_t i = 0; i < check->model->banks[b].reg_count; i++) {
             const DevemuReg *reg = &check->model->banks[b].regs[i];
             uint64_t differ = get(fresh, reg) ^ get(used, reg);
 
-            if (reg->width && !reg->window && (differ & ~reg->keep_hard & ones(reg_size(reg)))) {
+            if (reg->width && !reg->window &&
+                (differ & ~reg->keep_hard & devemu_ones(reg_size(reg)))) {
                 fail(check,
                      "%s: a hard reset leaves %" G_GINT64_MODIFIER "x, power-on %" G_GINT64_MODIFIER
                      "x",

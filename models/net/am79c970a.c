@@ -6,18 +6,25 @@
  * lance.c and its neighbours, the registers in pcnet-csr.c and pcnet-bcr.c, the EEPROM in
  * pcnet-eeprom.c.
  *
+ * Decided by other sources than its own datasheet:
+ * - DWIO is left by H_RESET only; S_RESET touches no bus configuration register. Linux' pcnet32
+ *   (2.4) resets in both modes, one after the other, and still has to find out which mode it is.
+ * - CSR124 is written with EN124 and STOP, RCVALGN (CSR122) at any time: the Am79C978A, page 141.
+ * - The 36 bytes of the EEPROM and their sum: the Am79C965A, page 113.
+ *
  * Facts that no page of the datasheet or driver could be found for, and what is done:
- * - DWIO is left by H_RESET only; S_RESET touches no bus configuration register.
- * - BCR2 can be written at any time, CSR124 with EN124 and STOP or SPND.
+ * - BCR2 can be written at any time; INTLEVEL turns the pin round.
  * - The PCI revision is 16h, as lspci shows of cards with this chip.
  * - A 32-bit write to RDP in WIO mode switches to DWIO, and then is a write to RDP.
+ * - An external loopback goes through the T-MAU to the network only with TMAULOOP (BCR2).
  *
  * Not modelled: collisions, deferral, noise and jabber of other stations (so RCC, RCVCCO, EXDINT,
  * MORE, ONE, DEF, LCOL, FRAM and received CRC errors do not come from the wire); SLEEP# and the
  * sleep modes; the external address detection, GPSI and JTAG pins; parity errors and APERREN; the
  * ILACC's meaning of CSR bits (CSRPCNET = 0); FIFO watermarks, burst lengths and ROM timing (BCR18,
  * CSR80, CSR82), which have no effect that a driver can see; the poll of the transmit ring after
- * each received frame.
+ * each received frame; the time between the two interrupts of LAPP (CSR3); time domain
+ * reflectometry (TDR and CSR94 are zero).
  */
 #include "pcnet.h"
 
@@ -320,6 +327,7 @@ static bool am79c970a_valid(const void *state)
 
 static void am79c970a_loaded(void *state)
 {
+    pcnet_ports(state);
     pcnet_lamps(state);
 }
 
@@ -396,6 +404,7 @@ static const DevemuField fields[] = {
     DEVEMU_SAVE_MAX(struct pcnet, lance.rx_blocked, 1),
     DEVEMU_SAVE(struct pcnet, lance.runts),
     DEVEMU_SAVE_MAX(struct pcnet, lance.asel, 1),
+    DEVEMU_SKIP(struct pcnet, lance.tmauloop),
     DEVEMU_SAVE(struct pcnet, lance.seen),
     DEVEMU_SAVE_MAX(struct pcnet, lance.lamps_busy, 1),
     DEVEMU_SKIP(struct pcnet, lance.spare),
@@ -475,7 +484,8 @@ const DevemuModel devemu_model_am79c970a = {
     .not_modelled =
         "collisions, deferral and noise on the wire; SLEEP# and sleep modes; EADI, GPSI "
         "and JTAG pins; parity errors; ILACC meaning of CSR bits; FIFO watermarks, "
-        "burst lengths and ROM timing; the transmit poll after a received frame",
+        "burst lengths and ROM timing; the transmit poll after a received frame; the time "
+        "between the two interrupts of LAPP; time domain reflectometry",
     .state_size = sizeof(struct pcnet),
     .banks = banks,
     .bank_count = DEVEMU_N_ELEMENTS(banks),

@@ -130,6 +130,13 @@ static void put_on_wire(struct lance *s, const uint8_t *data, size_t len, size_t
     devemu_send_frame(s->dev, slices, pad ? 2 : 1, false);
 }
 
+/* Chosen, for no page of BCR2 was found: what an external loopback sends through the T-MAU gets to
+ * the network with TMAULOOP only; through the other ports it always does. */
+static bool reaches_network(const struct lance *s, bool loop)
+{
+    return !loop || port(s) != PORT_10BASE_T || s->tmauloop;
+}
+
 /* All bytes of a frame are there. Returns the bits of TMD2. */
 static uint16_t tx_frame(struct lance *s, const struct lance_ring *ring, const uint8_t *data,
                          size_t len, uint8_t first, uint8_t last)
@@ -153,7 +160,7 @@ static uint16_t tx_frame(struct lance *s, const struct lance_ring *ring, const u
     lance_saw(s, LANCE_SAW_XMT);
     if (!internal && !s->link_up) {
         errors = no_carrier(s);
-    } else if (!internal) {
+    } else if (!internal && reaches_network(s, loop)) {
         put_on_wire(s, data, len, pad, own_fcs);
     }
     if (loop && (internal || s->link_up)) {
@@ -411,7 +418,9 @@ static void tx_instant(struct lance *s)
 static size_t wire_bytes(struct lance *s, struct lance_ring ring, struct lance_md md)
 {
     uint32_t left = lance_ring_count(&ring);
+    uint8_t first = md.status;
     size_t len = md.len;
+    bool padded;
 
     while ((md.status & MD_ENP) == 0 && len <= LANCE_JABBER && --left > 0) {
         lance_ring_next(&ring);
@@ -420,10 +429,9 @@ static size_t wire_bytes(struct lance *s, struct lance_ring ring, struct lance_m
         }
         len += md.len;
     }
-    if (len < LANCE_MIN_FRAME && (s->csr4 & CSR4_APAD_XMT)) {
-        len = LANCE_MIN_FRAME;
-    }
-    return len + (s->mode & MODE_DXMTFCS ? 0 : LANCE_FCS);
+    padded = len < LANCE_MIN_FRAME && (s->csr4 & CSR4_APAD_XMT);
+    len = padded ? LANCE_MIN_FRAME : len;
+    return len + (appends_fcs(s, &ring, first, md.status, padded) ? LANCE_FCS : 0);
 }
 
 /* latency=datasheet: begin with the next frame, at start_ns or as soon as the gap is over. */

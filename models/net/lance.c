@@ -294,6 +294,9 @@ void lance_stop(struct lance *s)
     s->rx_ns = DEVEMU_NEVER;
     s->suspending = 0;
     s->rx_blocked = 0;
+    if (s->chip->saw) {
+        s->chip->saw(s); /* MPINT is gone */
+    }
     devemu_send_ready(s->dev);
 }
 
@@ -392,6 +395,11 @@ bool lance_valid(const void *state)
 {
     const struct lance *s = state;
 
+    bool stopped = (s->csr0 & CSR0_STOP) != 0;
+    bool at_work = (s->csr0 & (CSR0_RXON | CSR0_TXON | CSR0_TDMD)) != 0 ||
+                   s->poll_ns != DEVEMU_NEVER || s->init_ns != DEVEMU_NEVER ||
+                   s->tx_ns != DEVEMU_NEVER || s->rx_ns != DEVEMU_NEVER;
+
     return (s->csr0 & (CSR0_ERR | CSR0_INTR)) == 0 && (s->mode & ~s->chip->mode) == 0 &&
-           !((s->csr0 & CSR0_STOP) && (s->csr0 & (CSR0_RXON | CSR0_TXON | CSR0_TDMD)));
+           !(stopped && at_work);
 }

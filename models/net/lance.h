@@ -250,7 +250,7 @@ struct lance_chip {
     bool pcnet;               /* a PCnet; else a LANCE */
     uint32_t init_ns;         /* reading of the initialization block */
     uint32_t poll_ns;         /* polling interval; 0: as CSR47 says */
-    void (*saw)(void *state); /* there is activity, and no lamp shows it yet; may be NULL */
+    void (*saw)(void *state); /* what lamps show has changed; may be NULL */
 };
 
 struct lance {
@@ -304,9 +304,10 @@ struct lance {
     uint8_t rx_blocked; /* the descriptor for the next frame was not ours when last looked at */
     uint8_t runts;      /* RPC */
     uint8_t asel;       /* the port is selected by the link: BCR2.ASEL */
+    uint8_t tmauloop;   /* BCR2.TMAULOOP */
     uint8_t seen;       /* activity since the lamps were last set */
     uint8_t lamps_busy; /* they are set again at a timer */
-    uint8_t spare[3];
+    uint8_t spare[2];
 
     /* A frame whose pieces have to be put together; not part of the state between events. */
     uint8_t scratch[LANCE_JABBER + 12];
@@ -412,7 +413,7 @@ static inline uint64_t lance_wire_ns(size_t len)
 static inline void lance_saw(struct lance *s, unsigned what)
 {
     s->seen |= (uint8_t)what;
-    if (!s->lamps_busy) {
+    if (!s->lamps_busy || what == LANCE_SAW_MAGIC) {
         s->chip->saw(s);
     }
 }

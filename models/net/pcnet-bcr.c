@@ -47,10 +47,12 @@ void pcnet_saw(void *state)
 {
     struct pcnet *p = state;
 
-    p->led_lit = p->lance.seen;
+    p->led_lit |= p->lance.seen;
     p->lance.seen = 0;
-    p->lance.lamps_busy = 1;
-    p->led_ns = devemu_now(p->lance.dev) + LED_STRETCH_NS;
+    if (p->led_lit) {
+        p->lance.lamps_busy = 1;
+        p->led_ns = devemu_now(p->lance.dev) + LED_STRETCH_NS;
+    }
     pcnet_lamps(p);
 }
 
@@ -118,14 +120,19 @@ static bool led_writable(const void *state)
  * -------------------------------------------------------------------------------------
  */
 
+/* What the engine has to know of BCR2. */
+void pcnet_ports(struct pcnet *p)
+{
+    p->lance.asel = (p->bcr2 & BCR2_ASEL) != 0;
+    p->lance.tmauloop = (p->bcr2 & BCR2_TMAULOOP) != 0;
+}
+
 static void bcr2_wrote(void *state, unsigned index, uint64_t value, uint64_t old)
 {
-    struct pcnet *p = state;
-
     (void)index;
     (void)value;
     (void)old;
-    p->lance.asel = (p->bcr2 & BCR2_ASEL) != 0;
+    pcnet_ports(state);
 }
 
 static void fdc_wrote(void *state, unsigned index, uint64_t value, uint64_t old)

@@ -34,12 +34,12 @@ static void csr5_wrote(void *state, unsigned index, uint64_t value, uint64_t old
     pcnet_lamps(state);
 }
 
-/* DS CSR124: only with EN124 (CSR4). */
+/* DS CSR124: only with EN124 (CSR4), and STOP; SPND does not do (Am79C978A, page 141). */
 static bool csr124_writable(const void *state)
 {
     const struct pcnet *p = state;
 
-    return (p->lance.csr4 & CSR4_EN124) != 0 && lance_stopped_or_suspended(state);
+    return (p->lance.csr4 & CSR4_EN124) != 0 && lance_stopped(state);
 }
 
 static const DevemuBits csr0_bits[] = {{"ERR", CSR0_ERR},

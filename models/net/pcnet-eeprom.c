@@ -4,10 +4,11 @@
  *
  * The controller reads 36 bytes after H_RESET and on PREAD: the address PROM, then the words of
  * the bus configuration registers that can be programmed, below. The sum of the 36 bytes is FFh in
- * its lowest byte; otherwise PVALID is zero and those registers have their defaults.
+ * its lowest byte; otherwise PVALID is zero and those registers have their defaults (so the
+ * datasheet of the Am79C965A, page 113, of the same interface).
  *
  * Chosen: which word belongs to which register, from the tables of the Am79C971 without what the
- * Am79C970A has not; the reading takes no time.
+ * Am79C970A has not; DWIO cannot be programmed; the reading takes no time.
  */
 #include "pcnet.h"
 
@@ -112,7 +113,7 @@ void pcnet_eeprom_load(struct pcnet *p)
         }
     }
     p->bcr19 = (uint16_t)((p->bcr19 & ~BCR19_PVALID) | BCR19_EEDET | (valid ? BCR19_PVALID : 0));
-    p->lance.asel = (p->bcr2 & BCR2_ASEL) != 0;
+    pcnet_ports(p);
     pcnet_lamps(p);
 }
 

@@ -122,6 +122,7 @@ extern const DevemuReg pcnet_csrs[PCNET_CSRS];
 /* pcnet-bcr.c */
 #define PCNET_BCRS 15u
 extern const DevemuReg pcnet_bcrs[PCNET_BCRS];
+void pcnet_ports(struct pcnet *p); /* after a change of BCR2 */
 void pcnet_lamps(struct pcnet *p);
 void pcnet_saw(void *state);
 void pcnet_led_expired(void *state, uint64_t due_ns);

@@ -233,3 +233,71 @@ Test(system, the_earliest_deadline_of_the_tree_is_the_trees)
 
     machine_free(m);
 }
+
+Test(system, handles_of_ports_and_of_memory_are_apart)
+{
+    Machine *m = machine_new();
+    unsigned ports =
+        devemu_system_map(m->system, DEVEMU_SYSTEM_PIO, 0x400, 32, m->toy, TOY_IO, 0, 0, NULL);
+    unsigned changes = m->changes;
+    uint64_t value;
+
+    devemu_system_map_ram(m->system, 0x20000, 0x1000, m->rom, DEVEMU_RAM_ROM, 0, NULL);
+    changes = m->changes;
+    devemu_system_enable(m->system, ports, false, false);
+    cr_assert_eq(devemu_device_read(m->system, DEVEMU_SYSTEM_PIO, 0x400, 2, &value),
+                 DEVEMU_ACCESS_NONE);
+    cr_assert_eq(in(m, DEVEMU_SYSTEM_MEMORY, 0x20000, 1), 0x55, "memory is as it was");
+    cr_assert_eq(m->changes, changes);
+
+    machine_free(m);
+}
+
+Test(system, an_access_across_an_edge_is_answered_as_its_bytes_would_be)
+{
+    Machine *m = machine_new();
+
+    /* Of one priority the mapping made first is asked first. */
+    devemu_system_map_ram(m->system, 0x20002, 2, m->rom, DEVEMU_RAM_ROM, 0, NULL);
+    devemu_system_map_ram(m->system, 0x20000, 8, m->ram, DEVEMU_RAM_RW, 0, NULL);
+    cr_assert_eq(in(m, DEVEMU_SYSTEM_MEMORY, 0x20000, 4), 0x55550000);
+
+    machine_free(m);
+}
+
+/* A device that declines a read, and takes another out of the machine meanwhile. */
+struct jealous {
+    DevemuDevice *dev;
+    DevemuDevice *rival;
+};
+
+static DevemuAccess jealous_read(void *state, uint64_t at, unsigned size, uint64_t *ret_value)
+{
+    struct jealous *jealous = state;
+
+    (void)at;
+    (void)size;
+    (void)ret_value;
+    devemu_device_free(jealous->rival);
+    jealous->rival = NULL;
+    return DEVEMU_ACCESS_NONE;
+}
+
+Test(system, a_device_that_leaves_during_an_access_is_not_asked)
+{
+    const DevemuBank bank = {
+        .name = "io", .kind = DEVEMU_BANK_PIO, .size = 32, .read = jealous_read};
+    const DevemuModel model = {
+        .name = "jealous", .state_size = sizeof(struct jealous), .banks = &bank, .bank_count = 1};
+    Machine *m = machine_new();
+    DevemuDevice *dev = devemu_device_new(&model, NULL, NULL);
+    uint64_t value;
+
+    cr_assert(devemu_bus_plug(m->system, dev, NULL, NULL));
+    devemu_system_map(m->system, DEVEMU_SYSTEM_PIO, 0x300, 32, dev, 0, 0, 1, NULL);
+    ((struct jealous *)devemu_device_state(dev))->rival = m->toy;
+    cr_assert_eq(devemu_device_read(m->system, DEVEMU_SYSTEM_PIO, 0x31c, 2, &value),
+                 DEVEMU_ACCESS_NONE);
+
+    machine_free(m);
+}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * wrong-lance LOG: replays the record of an Am79C970A on one that is wrong on purpose: it spoils
- * the first byte of every frame that it receives. Succeeds if the replay stops at the first event
+ * the last byte of every frame that it receives. Succeeds if the replay stops at the first event
  * where that shows, with a report.
  */
 #include <devemu/devemu.h>

@@ -233,3 +233,36 @@ Test(core, an_old_host_table_without_a_tail_is_taken)
 
     cr_assert_eq(devemu_device_write(dev, TOY_IO, TOY_ALARM, 4, 5), DEVEMU_ACCESS_OK);
 }
+
+static void count_log(void *host, DevemuLogLevel level, const char *text)
+{
+    (void)level;
+    (void)text;
+    ++*(unsigned *)host;
+}
+
+static uint64_t clock_ns;
+
+static uint64_t clock_now(void *host)
+{
+    (void)host;
+    return clock_ns;
+}
+
+Test(core, the_log_speaks_again_when_the_clock_is_set_back)
+{
+    const DevemuHostOps ops = {.size = sizeof(ops), .log = count_log, .now = clock_now};
+    g_autoptr(DevemuDevice) dev = devemu_device_new(&devemu_model_toy, NULL, NULL);
+    unsigned logs = 0;
+
+    devemu_device_set_host(dev, &ops, &logs);
+    clock_ns = UINT64_C(3600000000000);
+    for (unsigned i = 0; i < 100; i++) {
+        devemu_device_write(dev, TOY_IO, TOY_CTRL, 2, 0);
+    }
+    logs = 0;
+    clock_ns = 0;
+    devemu_device_write(dev, TOY_IO, TOY_CTRL, 2, 0);
+
+    cr_assert_eq(logs, 1);
+}

@@ -78,3 +78,12 @@ Test(property, a_blob_of_the_wrong_size_is_refused)
     cr_assert_str_eq(error->message,
                      "toy: property 'blob': the data has 65 bytes, but must have from 0 to 64");
 }
+
+Test(property, a_number_is_decimal_unless_it_begins_with_0x)
+{
+    g_autoptr(DevemuDevice) ten = devemu_device_new(&devemu_model_toy, "number=010", NULL);
+    g_autoptr(DevemuDevice) sixteen = devemu_device_new(&devemu_model_toy, "number=0x10", NULL);
+
+    cr_assert_eq(((struct toy *)devemu_device_state(ten))->number, 10);
+    cr_assert_eq(((struct toy *)devemu_device_state(sixteen))->number, 16);
+}

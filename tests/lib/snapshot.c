@@ -95,3 +95,70 @@ Test(snapshot, deadlines_and_lines_are_told_after_a_load)
     devemu_device_line(to, 0, false);
     cr_assert_eq(devemu_device_lines(to), 0, "the host holds the line as it was");
 }
+
+/* The state with one entry left out, or another in its place. */
+static GVariant *edited(GVariant *state, const char *key, GVariant *value)
+{
+    GVariantDict dict;
+
+    g_variant_dict_init(&dict, state);
+    g_variant_dict_remove(&dict, key);
+    if (value) {
+        g_variant_dict_insert_value(&dict, key, value);
+    }
+    return g_variant_ref_sink(g_variant_dict_end(&dict));
+}
+
+Test(snapshot, a_field_that_an_old_state_lacks_has_its_reset_value)
+{
+    g_autoptr(DevemuDevice) dev = devemu_device_new(&devemu_model_toy, NULL, NULL);
+    g_autoptr(GVariant) state = devemu_device_save(dev);
+    g_autoptr(GVariant) old = edited(state, "late", NULL);
+    struct toy *toy = devemu_device_state(dev);
+
+    toy->late = 5;
+    cr_assert(devemu_device_load(dev, old, NULL));
+    cr_assert_eq(toy->late, 0);
+}
+
+Test(snapshot, input_lines_that_the_chip_does_not_have_are_refused)
+{
+    g_autoptr(DevemuDevice) dev = devemu_device_new(&devemu_model_toy, NULL, NULL);
+    g_autoptr(GVariant) state = devemu_device_save(dev);
+    g_autoptr(GVariant) hostile = edited(state, "lines.inputs", g_variant_new_uint64(4));
+    g_autoptr(GError) error = NULL;
+
+    cr_assert_not(devemu_device_load(dev, hostile, &error));
+    cr_assert_str_eq(error->message, "snapshot of toy: entry 'lines.inputs' names lines that this "
+                                     "chip does not have; the device is unchanged");
+}
+
+struct views {
+    DevemuDevice *dev;
+    uint32_t value;
+    uint32_t unused;
+};
+
+static const DevemuReg view_rows[] = {
+    {.name = "LOW", .at = 0, .size = 1, DEVEMU_IN(struct views, value)},
+    {.name = "WHOLE", .at = 4, .size = 4, DEVEMU_IN(struct views, value)},
+};
+
+Test(snapshot, a_narrow_view_of_a_register_does_not_stand_for_all_of_it)
+{
+    DevemuReg rows[2] = {view_rows[0], view_rows[1]};
+    const DevemuBank bank = {
+        .name = "io", .kind = DEVEMU_BANK_PIO, .size = 8, .regs = rows, .reg_count = 2};
+    const DevemuModel model = {
+        .name = "views", .state_size = sizeof(struct views), .banks = &bank, .bank_count = 1};
+    g_autoptr(DevemuDevice) from = NULL, to = NULL;
+    g_autoptr(GVariant) state = NULL;
+
+    rows[0].width = 1;
+    from = devemu_device_new(&model, NULL, NULL);
+    to = devemu_device_new(&model, NULL, NULL);
+    devemu_device_write(from, 0, 4, 4, 0x12345678);
+    state = devemu_device_save(from);
+    cr_assert(devemu_device_load(to, state, NULL));
+    cr_assert_eq(((struct views *)devemu_device_state(to))->value, 0x12345678);
+}

@@ -47,7 +47,8 @@ struct toy {
     bool flag;
     bool full;
     uint32_t number;
-    uint8_t pad[8];
+    uint8_t late; /* not in snapshots of the first version */
+    uint8_t pad[7];
 };
 
 static inline bool toy_unlocked(const void *state)
@@ -242,6 +243,11 @@ static const DevemuBank toy_banks[] = {
 static const DevemuField toy_fields[] = {DEVEMU_SAVE_ARRAY(struct toy, fields),
                                          DEVEMU_SAVE_MAX(struct toy, level, 1),
                                          DEVEMU_SAVE(struct toy, full),
+                                         {.name = "late",
+                                          .member = offsetof(struct toy, late),
+                                          .width = 1,
+                                          .count = 1,
+                                          .since_absent_ok = true},
                                          DEVEMU_SKIP(struct toy, pad),
                                          {.name = NULL}};
 

@@ -116,3 +116,49 @@ Test(wire, a_line_that_does_not_exist_is_refused)
 
     devemu_device_free(t.system);
 }
+
+static void count_inputs(void *host, const DevemuTrace *trace)
+{
+    *(unsigned *)host += trace->kind == DEVEMU_TRACE_INPUT;
+}
+
+Test(wire, a_load_that_changes_which_source_is_high_is_no_edge)
+{
+    Tree t = tree_new(), u = tree_new();
+    DevemuHostOps ops = {.size = sizeof(ops), .trace = count_inputs};
+    g_autoptr(GVariant) state = NULL;
+    unsigned inputs = 0;
+
+    cr_assert(devemu_device_wire(t.a, 0, t.c, 0, NULL));
+    cr_assert(devemu_device_wire(t.b, 0, t.c, 0, NULL));
+    cr_assert(devemu_device_wire(u.a, 0, u.c, 0, NULL));
+    cr_assert(devemu_device_wire(u.b, 0, u.c, 0, NULL));
+    raise_irq(t.b);
+    raise_irq(u.a);
+    devemu_device_set_host(u.system, &ops, &inputs);
+    state = devemu_device_save(t.system);
+    cr_assert(devemu_device_load(u.system, state, NULL));
+    cr_assert_eq(inputs, 0);
+    cr_assert(level(u.c));
+    devemu_device_write(u.b, TOY_IO, TOY_STATUS, 2, 1);
+    cr_assert_not(level(u.c), "b alone held it");
+
+    devemu_device_free(t.system);
+    devemu_device_free(u.system);
+}
+
+Test(wire, a_loaded_level_that_the_wires_contradict_is_mended)
+{
+    Tree t = tree_new();
+    g_autoptr(GVariant) low = devemu_device_save(t.b);
+
+    cr_assert(devemu_device_wire(t.a, 0, t.b, 0, NULL));
+    raise_irq(t.a);
+    cr_assert(level(t.b));
+    cr_assert(devemu_device_load(t.b, low, NULL));
+    cr_assert(level(t.b), "a still drives it");
+    devemu_device_write(t.a, TOY_IO, TOY_STATUS, 2, 1);
+    cr_assert_not(level(t.b));
+
+    devemu_device_free(t.system);
+}

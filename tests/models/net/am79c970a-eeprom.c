@@ -203,12 +203,19 @@ Test(am79c970a_eeprom, does_not_see_the_pins_without_een)
 {
     g_autoptr(DevemuFake) f = nic_new(NULL);
 
+    write_enable(f, true);
+    /* nine ones would erase the last word */
     for (unsigned i = 0; i < 9; i++) {
         bcr_write(f, 19, ECS | EDI);
         bcr_write(f, 19, ECS | EDI | ESK);
     }
+    cr_assert_eq(read_word(f, 63), 0);
+    for (unsigned i = 0; i < 9; i++) {
+        bcr_write(f, 19, EEN | ECS | EDI);
+        bcr_write(f, 19, EEN | ECS | EDI | ESK);
+    }
 
-    cr_assert_eq(read_word(f, 0), 0x5452);
+    cr_assert_eq(read_word(f, 63), 0xffff);
 }
 
 /* DS "EEPROM Interface": the configuration comes from the image after H_RESET. */

@@ -14,8 +14,10 @@ static const Kind kinds[] = {
     {"internal, with MENDEC", MODE_LOOP | MODE_INTL | MODE_MENDECL, false},
 };
 
+/* With TMAULOOP (BCR2), so that the external kind gets to the network. */
 static void loop_one(DevemuFake *f, unsigned mode, unsigned len)
 {
+    bcr_write(f, 2, 0x4002);
     nic_start(f, 2, mode);
     rx_give(f, 2, 0, 2048);
     tx_give(f, 2, 0, len, STP | ENP);
@@ -172,6 +174,21 @@ Test(am79c970a_loopback, forced_collisions_end_in_rtry)
     }
 }
 
+/* DS CSR15, FCOLL: in internal loopback only. */
+Test(am79c970a_loopback, collisions_are_not_forced_outside_of_the_internal_one)
+{
+    static const unsigned modes[] = {0, MODE_INTL, MODE_LOOP};
+
+    for (size_t i = 0; i < DEVEMU_N_ELEMENTS(modes); i++) {
+        g_autoptr(DevemuFake) f = nic_new(NULL);
+
+        loop_one(f, modes[i] | MODE_FCOLL, 60);
+
+        cr_expect_eq(tmd_errors(f, 2, 0), 0);
+        cr_expect_eq(devemu_fake_sent_count(f), 1);
+    }
+}
+
 /* DS TMD2: LCAR has no meaning in internal loopback; the external one needs the wire. */
 Test(am79c970a_loopback, only_the_external_one_needs_a_link)
 {
@@ -183,6 +200,31 @@ Test(am79c970a_loopback, only_the_external_one_needs_a_link)
 
         cr_expect_eq(tmd_errors(f, 2, 0), kinds[i].external ? TX_LCAR : 0);
         cr_expect_eq(md_status(f, 2, RX_RING, 0), kinds[i].external ? OWN : STP | ENP);
+    }
+}
+
+/* DS BCR2, TMAULOOP; CSR15, PORTSEL: the loop is closed in the T-MAU, or through the network. */
+Test(am79c970a_loopback, the_external_one_passes_the_tmau_with_tmauloop_only)
+{
+    static const struct {
+        unsigned bcr2, portsel;
+        bool sent;
+    } rows[] = {{0x0002, 0, false},     {0x4002, 0, true},       {0x0000, 0x0000, true},
+                {0x4000, 0x0000, true}, {0x0000, 0x0080, false}, {0x4000, 0x0080, true}};
+
+    for (size_t i = 0; i < DEVEMU_N_ELEMENTS(rows); i++) {
+        g_autoptr(DevemuFake) f = nic_new(NULL);
+
+        bcr_write(f, 2, rows[i].bcr2);
+        nic_start(f, 2, MODE_LOOP | rows[i].portsel);
+        frame_make(tx_buf(f, 0), 60, nic_mac);
+        rx_give(f, 2, 0, 2048);
+        tx_give(f, 2, 0, 60, STP | ENP);
+        demand(f);
+
+        cr_expect_eq(devemu_fake_sent_count(f), rows[i].sent, "row %zu", i);
+        cr_expect_eq(md_status(f, 2, RX_RING, 0), STP | ENP, "row %zu", i);
+        cr_expect_eq(md_status(f, 2, TX_RING, 0), STP | ENP, "row %zu", i);
     }
 }
 

@@ -254,14 +254,34 @@ Test(am79c970a_receive, runts_are_rejected_unless_rpa_or_full_duplex)
     }
 }
 
+/* DS RMD2, RPC: runts since the frame before, told once; with RCVALGN, too. */
+Test(am79c970a_receive, runts_are_told_once)
+{
+    for (unsigned align = 0; align < 2; align++) {
+        g_autoptr(DevemuFake) f = nic_new("short-frames=runt");
+
+        nic_start(f, 2, 0);
+        csr_write(f, 122, align);
+        rx_give(f, 2, 0, 1024);
+        rx_give(f, 2, 1, 1024);
+        receive_to(f, 59, nic_mac);
+        receive_to(f, 59, nic_mac);
+        receive_to(f, 60, nic_mac);
+        receive_to(f, 60, nic_mac);
+
+        cr_expect_eq(rmd_count(f, 2, 0), 2 << 16 | 64);
+        cr_expect_eq(rmd_count(f, 2, 1), 64);
+    }
+}
+
 /* DS CSR4, ASTRP_RCV: 802.3 frames with a length below 46 lose padding and FCS. */
 Test(am79c970a_receive, strips_padding_and_fcs_with_astrp_rcv)
 {
     static const struct {
         unsigned type, len, count;
     } rows[] = {
-        {10, 60, 24},    {0, 60, 14},    {45, 60, 59},       {46, 60, 64},
-        {0x800, 60, 64}, {10, 1000, 24}, {0x0500, 100, 104},
+        {10, 60, 24},   {0, 60, 14},        {45, 60, 59},   {46, 60, 64},  {0x800, 60, 64},
+        {10, 1000, 24}, {0x0500, 100, 104}, {46, 100, 104}, {45, 100, 59}, {40, 20, 54},
     };
 
     for (size_t i = 0; i < DEVEMU_N_ELEMENTS(rows); i++) {
@@ -279,6 +299,9 @@ Test(am79c970a_receive, strips_padding_and_fcs_with_astrp_rcv)
 
         cr_expect_eq(rmd_count(f, 2, 0), rows[i].count, "row %zu: %u", i, rmd_count(f, 2, 0));
         cr_expect_eq(rx_buf(f, 0)[rows[i].count], 0xcc, "row %zu", i);
+        for (unsigned at = rows[i].len; at < rows[i].count && at < 60; at++) {
+            cr_expect_eq(rx_buf(f, 0)[at], 0, "row %zu: padding at %u", i, at);
+        }
         cr_expect_eq(md_status(f, 2, RX_RING, 0), STP | ENP);
     }
 }
@@ -378,6 +401,23 @@ Test(am79c970a_receive, lapp_waits_at_an_stp_that_is_not_owned)
     cr_assert_eq(csr_read(f, 0) & (CSR0_MISS | CSR0_RINT), CSR0_MISS);
     cr_assert_eq(csr_pair(f, 28), RX_RING + 16);
     cr_assert_eq(md_status(f, 2, RX_RING, 2), OWN | STP);
+}
+
+/* A buffer with STP is the next frame's. */
+Test(am79c970a_receive, lapp_does_not_go_on_into_a_buffer_with_stp)
+{
+    g_autoptr(DevemuFake) f = nic_new(NULL);
+
+    nic_start(f, 2, 0);
+    csr_write(f, 3, 0x0020);
+    md_set(f, 2, RX_RING, 0, RX_BUF, 40, OWN | STP);
+    md_set(f, 2, RX_RING, 1, RX_BUF + BUF_STEP, 1024, OWN | STP);
+    receive_to(f, 60, nic_mac);
+
+    cr_assert_eq(md_status(f, 2, RX_RING, 0), ERR | RX_OFLO | RX_BUFF | STP);
+    cr_assert_eq(md_status(f, 2, RX_RING, 1), OWN | STP);
+    receive_to(f, 60, nic_mac);
+    cr_assert_eq(md_status(f, 2, RX_RING, 1), STP | ENP);
 }
 
 /* RINT comes after the first buffer already. */

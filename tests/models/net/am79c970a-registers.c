@@ -227,7 +227,19 @@ Test(am79c970a_registers, csr58_is_bcr20_and_style_decides_ssize32_and_csrpcnet)
     cr_expect_eq(bcr_read(f, 20), 0x0302);
 }
 
-/* DS CSR124: needs EN124. */
+/* DS BCR20: the other styles are reserved; taken for style 0. */
+Test(am79c970a_registers, reserved_styles_are_refused)
+{
+    g_autoptr(DevemuFake) f = nic_new(NULL);
+
+    bcr_write(f, 20, 3);
+    bcr_write(f, 20, 0x0404);
+
+    cr_assert_eq(bcr_read(f, 20), 0x0600);
+    cr_assert_eq(devemu_fake_guest_errors(f), 1);
+}
+
+/* DS CSR124: needs EN124, and STOP; SPND is not enough. */
 Test(am79c970a_registers, csr124_is_written_with_en124_only)
 {
     g_autoptr(DevemuFake) f = nic_new(NULL);
@@ -236,6 +248,12 @@ Test(am79c970a_registers, csr124_is_written_with_en124_only)
     cr_assert_eq(csr_read(f, 124), 0);
     csr_write(f, 4, 0x8115);
     csr_write(f, 124, 8);
+    cr_assert_eq(csr_read(f, 124), 8);
+    nic_start(f, 2, 0);
+    csr_write(f, 124, 0);
+    cr_assert_eq(csr_read(f, 124), 8);
+    csr_write(f, 5, 1);
+    csr_write(f, 124, 0);
 
     cr_assert_eq(csr_read(f, 124), 8);
 }
@@ -410,6 +428,44 @@ Test(am79c970a_registers, masks_of_csr3_hide_causes_from_intr)
     cr_assert_eq(csr_read(f, 0) & 0xff80, 0);
 }
 
+/* DS CSR3: a mask stands where CSR0 has its cause; CERR has none, and does not interrupt. */
+Test(am79c970a_registers, each_cause_of_csr0_has_a_mask_of_its_own)
+{
+    const unsigned masks = 0x5f00;
+    g_autoptr(DevemuFake) f = nic_new(NULL);
+
+    bcr_write(f, 20, 2);
+    init_block(f, 2, 0, 2, 2, 0);
+    csr_set_pair(f, 1, INIT_AT);
+    csr_write(f, 0, CSR0_INIT | CSR0_STRT | CSR0_INEA); /* IDON */
+    receive_to(f, 60, nic_mac);                         /* MISS */
+    rx_give(f, 2, 0, 1024);
+    receive_to(f, 60, nic_mac); /* RINT */
+    tx_give(f, 2, 0, 1515, STP | ENP);
+    demand(f); /* BABL, TINT */
+    devemu_device_link(devemu_fake_device(f), 0);
+    tx_give(f, 2, 1, 60, STP | ENP);
+    demand(f); /* CERR */
+    devemu_fake_fail_dma(f, TX_RING, 64);
+    demand(f); /* MERR */
+    cr_assert_eq(csr_read(f, 0) & 0x7f00, 0x7f00);
+
+    csr_write(f, 3, masks);
+    cr_assert_eq(csr_read(f, 0) & CSR0_INTR, 0);
+    cr_assert_not(devemu_fake_line(f, 0));
+    for (unsigned cause = 0x4000; cause >= 0x0100; cause >>= 1) {
+        if (cause == CSR0_CERR) {
+            continue;
+        }
+        csr_write(f, 3, masks & ~cause);
+        cr_expect_eq(csr_read(f, 0) & CSR0_INTR, CSR0_INTR, "cause %04x", cause);
+        cr_expect(devemu_fake_line(f, 0), "cause %04x", cause);
+        csr_write(f, 0, cause | CSR0_INEA);
+        cr_expect_not(devemu_fake_line(f, 0), "cause %04x", cause);
+    }
+    cr_assert_eq(csr_read(f, 0) & 0xff80, CSR0_ERR | CSR0_CERR);
+}
+
 Test(am79c970a_registers, inea_alone_gates_the_pin_and_not_intr)
 {
     g_autoptr(DevemuFake) f = nic_new(NULL);
@@ -459,6 +515,27 @@ Test(am79c970a_registers, txstrt_is_set_by_a_transmission_and_can_interrupt)
     csr_write(f, 4, 0x0119);
     cr_assert_eq(csr_read(f, 4), 0x0111);
     cr_assert_not(devemu_fake_line(f, 0));
+}
+
+/* DS CSR4, JAB */
+Test(am79c970a_registers, jab_can_interrupt_and_is_cleared_by_a_one)
+{
+    g_autoptr(DevemuFake) f = nic_new(NULL);
+
+    nic_start_with(f, 2, 0, 2, 3, 0);
+    csr_write(f, 3, 0x5f00);
+    for (unsigned i = 0; i < 7; i++) {
+        tx_give(f, 2, i, 4000, (i == 0 ? STP : 0u) | (i == 6 ? ENP : 0u));
+    }
+    demand(f);
+    cr_assert_eq(csr_read(f, 4), 0x0117);
+    cr_assert_not(devemu_fake_line(f, 0));
+    csr_write(f, 4, 0x0114);
+    cr_assert(devemu_fake_line(f, 0));
+    csr_write(f, 4, 0x0116);
+
+    cr_assert_not(devemu_fake_line(f, 0));
+    cr_assert_eq(csr_read(f, 4), 0x0114);
 }
 
 /* DS CSR47: 65536 clocks after INIT; two's complement; bits 3-0 ignored. CSR46 counts up. */
@@ -554,11 +631,35 @@ Test(am79c970a_registers, spnd_stops_both_rings_where_they_are)
     devemu_fake_advance(f, 10000000);
     cr_assert_eq(devemu_fake_sent_count(f), 1);
     cr_assert_eq(devemu_device_ready(devemu_fake_device(f)), 0);
+    receive_to(f, 60, nic_mac);
+    cr_assert_eq(md_status(f, 2, RX_RING, 1), OWN);
     csr_write(f, 5, 0);
 
     cr_assert_eq(devemu_fake_sent_count(f), 2);
     cr_assert_eq(receive_to(f, 60, nic_mac), 60);
     cr_assert_eq(md_status(f, 2, RX_RING, 1), STP | ENP);
+}
+
+/* DS CSR46, CSR5: the counter stands still, and goes on from there. */
+Test(am79c970a_registers, poll_counter_stands_still_in_suspension)
+{
+    g_autoptr(DevemuFake) f = nic_new(NULL);
+    unsigned count;
+
+    nic_start(f, 2, 0);
+    devemu_fake_advance(f, 300000);
+    csr_write(f, 5, 1);
+    count = csr_read(f, 46);
+    cr_assert_gt(count, 0x2000);
+    devemu_fake_advance(f, 300000);
+    cr_assert_eq(csr_read(f, 46), count);
+    csr_write(f, 5, 0);
+    tx_give(f, 2, 0, 60, STP | ENP);
+    devemu_fake_advance(f, (0x10000 - count) * 30 - 1);
+    cr_assert_eq(devemu_fake_sent_count(f), 0);
+    devemu_fake_advance(f, 1);
+
+    cr_assert_eq(devemu_fake_sent_count(f), 1);
 }
 
 /* DS CSR5, SPND: after the frame under way */
@@ -667,6 +768,37 @@ Test(am79c970a_registers, magic_packet_sets_mpint_and_nothing_is_stored)
     cr_assert_eq(devemu_fake_sent_count(f), 1);
     receive_to(f, 200, nic_mac);
     cr_assert_eq(md_status(f, 2, RX_RING, 0), STP | ENP);
+}
+
+/* A Magic Packet needs no buffer: the network does not wait for one. */
+Test(am79c970a_registers, magic_packets_come_without_a_buffer)
+{
+    g_autoptr(DevemuFake) f = nic_new(NULL);
+
+    nic_start(f, 2, 0);
+    cr_assert_eq(devemu_device_ready(devemu_fake_device(f)), 0);
+    csr_write(f, 5, 0x000e);
+
+    cr_assert_eq(devemu_device_ready(devemu_fake_device(f)), 1);
+}
+
+/* DS CSR5: MPEN works where MPMODE says so; SLEEP#, the other way, is not modelled. */
+Test(am79c970a_registers, magic_packet_mode_needs_mpmode_and_mpen)
+{
+    static const unsigned values[] = {0x000a, 0x000c};
+
+    for (unsigned i = 0; i < 2; i++) {
+        g_autoptr(DevemuFake) f = nic_new(NULL);
+        uint8_t frame[200];
+
+        nic_start(f, 2, 0);
+        rx_give(f, 2, 0, 1024);
+        csr_write(f, 5, values[i]);
+        devemu_fake_receive(f, frame, magic_frame(frame, nic_mac));
+
+        cr_expect_eq(csr_read(f, 5), values[i]);
+        cr_expect_eq(md_status(f, 2, RX_RING, 0), STP | ENP);
+    }
 }
 
 Test(am79c970a_registers, mpplba_widens_what_a_magic_packet_may_be_addressed_to)

@@ -87,6 +87,27 @@ Test(am79c970a_rings, lengths_come_from_the_initialization_block_in_twos_complem
     }
 }
 
+/* DS "Initialization Block": rings stand at multiples of 8 bytes in the 16-bit layout, of 16 in the
+ * others; the lower bits of the addresses are not looked at. */
+Test(am79c970a_rings, begin_at_multiples_of_a_descriptor)
+{
+    for (unsigned style = 0; style < 4; style++) {
+        g_autoptr(DevemuFake) f = nic_new(NULL);
+        unsigned low = style ? 15 : 7;
+        uint8_t *b = devemu_fake_ram(f) + INIT_AT + (style ? 20 : 16);
+
+        bcr_write(f, 20, style);
+        init_block(f, style, 0, 0, 0, 0);
+        devemu_put_le32(b, devemu_le32(b) | low);
+        devemu_put_le32(b + 4, devemu_le32(b + 4) | low);
+        csr_set_pair(f, 1, INIT_AT);
+        csr_write(f, 0, CSR0_INIT);
+
+        cr_expect_eq(csr_pair(f, 24), RX_RING, "style %u", style);
+        cr_expect_eq(csr_pair(f, 30), TX_RING, "style %u", style);
+    }
+}
+
 /* DS CSR2: the highest byte of all addresses where SSIZE32 is zero. */
 Test(am79c970a_rings, csr2_gives_the_highest_address_byte_in_style_0)
 {
@@ -163,6 +184,19 @@ Test(am79c970a_rings, can_be_set_up_by_registers_alone)
     cr_assert_eq(csr_pair(f, 28), RX_RING);
 }
 
+/* DS CSR26, 32, 36, 38: where the next descriptor is, and the one after it. */
+Test(am79c970a_rings, look_ahead_from_the_start)
+{
+    g_autoptr(DevemuFake) f = nic_new(NULL);
+
+    nic_start_with(f, 2, 0, 1, 2, 0);
+
+    cr_assert_eq(csr_pair(f, 26), RX_RING + 16);
+    cr_assert_eq(csr_pair(f, 36), RX_RING);
+    cr_assert_eq(csr_pair(f, 32), TX_RING + 16);
+    cr_assert_eq(csr_pair(f, 38), TX_RING + 32);
+}
+
 /* DS "Re-Initialization": unlike the C-LANCE, the controller begins at the base again. */
 Test(am79c970a_rings, a_restart_begins_at_the_base)
 {
@@ -178,6 +212,32 @@ Test(am79c970a_rings, a_restart_begins_at_the_base)
 
     cr_assert_eq(devemu_fake_sent_count(f), 2);
     cr_assert_eq(md_status(f, 2, TX_RING, 0), STP | ENP);
+}
+
+/* FreeBSD and NetBSD pcn(4): 512 transmit descriptors in style 3, the longest ring that a block can
+ * describe. */
+Test(am79c970a_rings, may_have_512_descriptors)
+{
+    g_autoptr(DevemuFake) f = nic_new(NULL);
+
+    nic_start_with(f, 3, 0, 2, 9, 0);
+    for (unsigned round = 0; round < 2; round++) {
+        for (unsigned i = 0; i < 512; i++) {
+            md_set(f, 3, TX_RING, i, TX_BUF, 60 + i, OWN | STP | ENP);
+        }
+        demand(f);
+        devemu_fake_advance(f, 0);
+    }
+
+    cr_assert_eq(devemu_fake_sent_count(f), 1024);
+    for (unsigned i = 0; i < 1024; i += 511) {
+        size_t len = 0;
+
+        devemu_fake_sent(f, i, &len);
+        cr_expect_eq(len, 60 + i % 512);
+    }
+    cr_assert_eq(csr_pair(f, 34), TX_RING);
+    cr_assert_eq(csr_read(f, 74), 0x10000 - 512);
 }
 
 /* DS 135: any length from 1 to 65535. */

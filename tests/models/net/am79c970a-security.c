@@ -176,8 +176,84 @@ Test(am79c970a_security, enp_without_stp_is_no_frame)
     cr_assert_eq(md_status(f, 2, TX_RING, 0), ENP);
 }
 
-/* 366c933245: addresses of 2 GiB and more are not negative. */
+/* A host whose RAM begins at 2 GiB. */
+#define HIGH UINT32_C(0x80000000)
+
+static bool high_read(void *host, uint64_t addr, void *buf, size_t len)
+{
+    if (addr < HIGH || addr + len > HIGH + RAM_BYTES) {
+        return false;
+    }
+    memcpy(buf, (uint8_t *)host + (addr - HIGH), len);
+    return true;
+}
+
+static bool high_write(void *host, uint64_t addr, const void *buf, size_t len)
+{
+    if (addr < HIGH || addr + len > HIGH + RAM_BYTES) {
+        return false;
+    }
+    memcpy((uint8_t *)host + (addr - HIGH), buf, len);
+    return true;
+}
+
+static unsigned high_csr(DevemuDevice *nic, unsigned n)
+{
+    uint64_t value = 0;
+
+    devemu_device_write(nic, 0, 0x12, 2, n);
+    devemu_device_read(nic, 0, 0x10, 2, &value);
+    return (unsigned)value;
+}
+
+static void high_csr_write(DevemuDevice *nic, unsigned n, unsigned value)
+{
+    devemu_device_write(nic, 0, 0x12, 2, n);
+    devemu_device_write(nic, 0, 0x10, 2, value);
+}
+
+/* 366c933245: addresses of 2 GiB and more are not negative. In the 16-bit layout CSR2 has the
+ * highest byte of every address, DS CSR2. */
 Test(am79c970a_security, high_addresses_are_not_sign_extended)
+{
+    static const DevemuHostOps ops = {
+        .size = sizeof(ops), .dma_read = high_read, .dma_write = high_write};
+
+    for (unsigned style = 0; style < 4; style++) {
+        /* only to lay things out: the same RAM, seen from 0 */
+        g_autoptr(DevemuFake) f =
+            devemu_fake_new_mode(&devemu_model_am79c970a, NULL, RAM_BYTES, DEVEMU_FAKE_PLAIN);
+        DevemuDevice *nic = devemu_device_new(&devemu_model_am79c970a, NULL, NULL);
+        uint8_t *ram = devemu_fake_ram(f), frame[60];
+
+        cr_assert_not_null(nic);
+        init_block(f, style, 0, 0, 0, 0);
+        if (style != 0) {
+            devemu_put_le32(ram + INIT_AT + 20, HIGH + RX_RING);
+            devemu_put_le32(ram + INIT_AT + 24, HIGH + TX_RING);
+        }
+        md_set(f, style, RX_RING, 0, HIGH + RX_BUF, 1024, OWN);
+        md_set(f, style, TX_RING, 0, HIGH + TX_BUF, 60, OWN | STP | ENP);
+        frame_make(frame, 60, nic_mac);
+
+        devemu_device_set_host(nic, &ops, ram);
+        high_csr_write(nic, 58, style);
+        high_csr_write(nic, 1, INIT_AT);
+        high_csr_write(nic, 2, HIGH >> 16);
+        high_csr_write(nic, 0, CSR0_INIT | CSR0_STRT);
+        cr_assert_eq(devemu_device_receive(nic, frame, 60), 60);
+
+        cr_expect_eq(high_csr(nic, 0) & (CSR0_MERR | CSR0_RINT | CSR0_TINT), CSR0_RINT | CSR0_TINT,
+                     "style %u", style);
+        cr_expect_eq(md_status(f, style, TX_RING, 0), STP | ENP);
+        cr_expect_eq(md_status(f, style, RX_RING, 0), STP | ENP);
+        cr_expect_arr_eq(rx_buf(f, 0), frame, 60);
+        devemu_device_free(nic);
+    }
+}
+
+/* The last bytes of the address space: what goes beyond them is no memory. */
+Test(am79c970a_security, a_buffer_does_not_wrap_to_address_0)
 {
     g_autoptr(DevemuFake) f = nic_new(NULL);
 

@@ -185,6 +185,34 @@ Test(am79c970a_transmit, fcs_is_made_by_whom_the_truth_table_says)
     }
 }
 
+/* DS TMD1: ADD_FCS is valid with STP, NO_FCS with ENP. */
+Test(am79c970a_transmit, add_fcs_counts_with_stp_and_no_fcs_with_enp)
+{
+    static const struct {
+        unsigned style, mode, first, last;
+        bool software;
+    } rows[] = {{2, MODE_DXMTFCS, TX_ADD_FCS, 0, false},
+                {2, MODE_DXMTFCS, 0, TX_ADD_FCS, true},
+                {1, 0, TX_ADD_FCS, 0, false},
+                {1, 0, 0, TX_ADD_FCS, true}};
+
+    for (size_t i = 0; i < DEVEMU_N_ELEMENTS(rows); i++) {
+        g_autoptr(DevemuFake) f = nic_new(NULL);
+        size_t len = 0;
+
+        nic_start(f, rows[i].style, rows[i].mode);
+        frame_make(tx_buf(f, 0), 80, nic_broadcast);
+        put_fcs(tx_buf(f, 0), 80);
+        memcpy(tx_buf(f, 1), tx_buf(f, 0) + 40, 44);
+        tx_give(f, rows[i].style, 0, 40, STP | rows[i].first);
+        tx_give(f, rows[i].style, 1, 44, ENP | rows[i].last);
+        demand(f);
+
+        devemu_fake_sent(f, 0, &len);
+        cr_expect_eq(len, rows[i].software ? 80 : 84, "row %zu", i);
+    }
+}
+
 /* Software's FCS is wrong: no station on the wire takes the frame. */
 Test(am79c970a_transmit, a_frame_with_a_wrong_fcs_is_lost)
 {
@@ -215,6 +243,23 @@ Test(am79c970a_transmit, babbles_at_1519_bytes)
     cr_assert_eq(md_status(f, 2, TX_RING, 1), STP | ENP);
     csr_write(f, 0, CSR0_BABL | CSR0_TINT | CSR0_INEA);
     cr_assert_eq(csr_read(f, 0) & 0xff80, 0);
+}
+
+/* The same length, with the FCS in it. */
+Test(am79c970a_transmit, babbles_at_1519_bytes_with_the_fcs_of_software)
+{
+    for (unsigned len = 1518; len <= 1519; len++) {
+        g_autoptr(DevemuFake) f = nic_new(NULL);
+
+        nic_start(f, 2, MODE_DXMTFCS);
+        frame_make(tx_buf(f, 0), len, nic_broadcast);
+        put_fcs(tx_buf(f, 0), len - 4);
+        tx_give(f, 2, 0, len, STP | ENP);
+        demand(f);
+
+        cr_expect_eq((csr_read(f, 0) & CSR0_BABL) != 0, len == 1519);
+        cr_expect_eq(devemu_fake_sent_count(f), 1);
+    }
 }
 
 /* --- interrupts
@@ -399,6 +444,77 @@ Test(am79c970a_transmit, takes_wire_time_with_the_datasheets_latency)
     cr_assert_eq(devemu_fake_sent_count(f), 2);
     devemu_fake_advance(f, 1);
     cr_assert_eq(devemu_fake_sent_count(f), 3);
+}
+
+/* Padding (APAD_XMT) and the FCS, whoever makes it, take their time, too. */
+Test(am79c970a_transmit, takes_the_wire_time_of_what_is_sent)
+{
+    static const struct {
+        unsigned mode, csr4, bit29, len, bytes;
+    } rows[] = {
+        {0, 0x0115, 0, 42, 46},
+        {0, 0x0915, 0, 42, 64},
+        {MODE_DXMTFCS, 0x0115, 0, 84, 84},
+        {MODE_DXMTFCS, 0x0115, TX_ADD_FCS, 84, 88},
+        {MODE_DXMTFCS, 0x0915, 0, 42, 64},
+    };
+
+    for (size_t i = 0; i < DEVEMU_N_ELEMENTS(rows); i++) {
+        g_autoptr(DevemuFake) f = nic_new("latency=datasheet");
+
+        nic_start(f, 2, rows[i].mode);
+        csr_write(f, 4, rows[i].csr4);
+        tx_give(f, 2, 0, rows[i].len, STP | ENP | rows[i].bit29);
+        demand(f);
+        devemu_fake_advance(f, (8 + rows[i].bytes) * 800 - 1);
+        cr_expect_eq(md_status(f, 2, TX_RING, 0) & OWN, OWN, "row %zu", i);
+        devemu_fake_advance(f, 1);
+        cr_expect_eq(md_status(f, 2, TX_RING, 0) & OWN, 0, "row %zu", i);
+    }
+}
+
+/* DS CSR60 to CSR63: the descriptor before the current one, as it was read; on the quick path and,
+ * with BSWP, on the other. */
+Test(am79c970a_transmit, leaves_the_previous_descriptor_in_its_registers)
+{
+    static const unsigned swap[] = {0, 0x0004};
+
+    for (unsigned i = 0; i < 2; i++) {
+        g_autoptr(DevemuFake) f = nic_new(NULL);
+
+        nic_start(f, 2, 0);
+        csr_write(f, 3, swap[i]);
+        tx_give(f, 2, 0, 60, STP | ENP);
+        tx_give(f, 2, 1, 64, STP | ENP | TX_LTINT);
+        demand(f);
+
+        cr_expect_eq(csr_pair(f, 60), TX_RING + 16);
+        cr_expect_eq(csr_read(f, 62), 0x1000 - 64);
+        cr_expect_eq(csr_read(f, 63), (OWN | STP | ENP | TX_LTINT) << 8);
+    }
+}
+
+/* DS "S_RESET": what a packet driver does that is loaded again while frames are on their way. */
+Test(am79c970a_transmit, s_reset_ends_a_frame_on_the_wire_and_a_new_start_sends_it)
+{
+    g_autoptr(DevemuFake) f = nic_new("latency=datasheet");
+
+    nic_start(f, 2, 0);
+    tx_give(f, 2, 0, 1514, STP | ENP);
+    rx_give(f, 2, 0, 2048);
+    receive_to(f, 1514, nic_mac);
+    demand(f);
+    devemu_fake_advance(f, 1000);
+    devemu_fake_read(f, 0, 0x14, 2);
+    cr_assert(devemu_fake_settle(f, 100000000));
+    cr_assert_eq(devemu_fake_sent_count(f), 0);
+    cr_assert_eq(md_status(f, 2, TX_RING, 0), OWN | STP | ENP);
+    cr_assert_eq(csr_read(f, 0), CSR0_STOP);
+    nic_start(f, 2, 0);
+    devemu_fake_advance(f, 2000000);
+
+    cr_assert_eq(devemu_fake_sent_count(f), 1);
+    cr_assert_eq(md_status(f, 2, TX_RING, 0), STP | ENP);
 }
 
 Test(am79c970a_transmit, stop_ends_a_frame_on_the_wire)

@@ -398,6 +398,73 @@ Test(am79c970a, each_lamp_can_show_the_link)
     }
 }
 
+/* DS BCR5: MPSE, FDLSE, RCVME, XMTE, RCVE, each for itself; PSE makes pulses long enough. */
+Test(am79c970a, lamps_show_what_their_bits_say)
+{
+    enum { FDLSE = 0x100, RCVME = 0x20, XMTE = 0x10, RCVE = 0x04 };
+    static const uint8_t other[6] = {2, 2, 2, 2, 2, 2};
+    static const unsigned bits[] = {FDLSE, RCVME, XMTE, RCVE};
+    static const struct {
+        unsigned fdc, lit;
+        const uint8_t *receive;
+        bool send;
+    } rows[] = {{0, 0, NULL, false},
+                {1, FDLSE, NULL, false},
+                {0, RCVE, other, false},
+                {0, RCVE | RCVME, nic_mac, false},
+                {0, XMTE, NULL, true}};
+
+    for (size_t i = 0; i < DEVEMU_N_ELEMENTS(rows) * DEVEMU_N_ELEMENTS(bits); i++) {
+        unsigned row = (unsigned)i / 4, bit = bits[i % 4];
+        g_autoptr(DevemuFake) f = nic_new(NULL);
+
+        bcr_write(f, 2, 0x1002);
+        bcr_write(f, 5, 0x0080 | bit);
+        bcr_write(f, 9, rows[row].fdc);
+        nic_start(f, 2, 0);
+        rx_give(f, 2, 0, 1024);
+        if (rows[row].receive) {
+            receive_to(f, 60, rows[row].receive);
+        }
+        if (rows[row].send) {
+            tx_give(f, 2, 0, 60, STP | ENP);
+            demand(f);
+        }
+
+        cr_expect_eq(devemu_fake_line(f, 2), (rows[row].lit & bit) != 0, "row %u, bit %x", row,
+                     bit);
+    }
+}
+
+/* DS "Magic Packet Operation": a lamp shows one (MPSE), until MPINT is cleared; STOP does that. */
+Test(am79c970a, a_lamp_shows_a_magic_packet)
+{
+    g_autoptr(DevemuFake) f = nic_new(NULL);
+    uint8_t frame[102];
+
+    bcr_write(f, 2, 0x1002);
+    bcr_write(f, 5, 0x0200);
+    for (unsigned way = 0; way < 2; way++) {
+        nic_start(f, 2, MODE_PROM);
+        csr_write(f, 5, 0x002e);
+        memset(frame, 0xff, 6);
+        for (unsigned i = 0; i < 16; i++) {
+            memcpy(frame + 6 + 6 * i, nic_mac, 6);
+        }
+        cr_assert_not(devemu_fake_line(f, 2));
+        devemu_fake_receive(f, frame, 102);
+        cr_assert(devemu_fake_line(f, 2));
+        if (way == 0) {
+            csr_write(f, 5, 0x001e);
+        } else {
+            csr_write(f, 0, CSR0_STOP);
+        }
+        cr_assert_eq(csr_read(f, 5) & 0x10, 0);
+
+        cr_assert_not(devemu_fake_line(f, 2), "way %u", way);
+    }
+}
+
 /* DS BCR2, INTLEVEL */
 Test(am79c970a, intlevel_turns_the_interrupt_pin_round)
 {
