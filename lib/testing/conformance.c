@@ -475,7 +475,7 @@ static void check_snapshot(Check *check)
     if (!dev || !other) {
         return;
     }
-    scribble(dev);
+    scribble(check, dev);
     state = devemu_device_save(dev);
     if (!devemu_device_load(other, state, &error)) {
         fail(check, "its own snapshot is refused: %s", error->message);

@@ -269,6 +269,7 @@ Test(system, an_access_across_an_edge_is_answered_as_its_bytes_would_be)
 struct jealous {
     DevemuDevice *dev;
     DevemuDevice *rival;
+    uint64_t asked;
 };
 
 static DevemuAccess jealous_read(void *state, uint64_t at, unsigned size, uint64_t *ret_value)
@@ -278,6 +279,7 @@ static DevemuAccess jealous_read(void *state, uint64_t at, unsigned size, uint64
     (void)at;
     (void)size;
     (void)ret_value;
+    jealous->asked++;
     devemu_device_free(jealous->rival);
     jealous->rival = NULL;
     return DEVEMU_ACCESS_NONE;
@@ -298,6 +300,7 @@ Test(system, a_device_that_leaves_during_an_access_is_not_asked)
     ((struct jealous *)devemu_device_state(dev))->rival = m->toy;
     cr_assert_eq(devemu_device_read(m->system, DEVEMU_SYSTEM_PIO, 0x31c, 2, &value),
                  DEVEMU_ACCESS_NONE);
+    cr_assert_eq(((struct jealous *)devemu_device_state(dev))->asked, 1);
 
     machine_free(m);
 }

@@ -180,7 +180,9 @@ typedef struct Resets {
 static void reset_again(void *host, unsigned line, bool level)
 {
     (void)line;
-    (void)level;
+    if (level) {
+        return;
+    }
     devemu_device_reset(((Resets *)host)->isa, DEVEMU_RESET_HARD);
 }
 

@@ -277,6 +277,33 @@ Test(am79c970a_eeprom, is_read_again_by_pread)
     cr_assert_eq(csr_read(f, 12), 0x5402);
 }
 
+/* DS BCR19: PREAD does not work beside EEN. */
+Test(am79c970a_eeprom, is_not_read_by_pread_beside_een)
+{
+    g_autoptr(DevemuFake) f = nic_new(NULL);
+
+    write_enable(f, true);
+    write_word(f, 0, 0x1234);
+    bcr_write(f, 19, PREAD | EEN);
+
+    cr_assert_eq(bcr_read(f, 19) & (PVALID | PREAD), PVALID);
+    cr_assert_eq(devemu_fake_read(f, 0, 0, 2), 0x5452);
+}
+
+/* NM93C46: power on disables programming, and here brings the first contents back. Plain: a
+ * recorder knows no power-on but the one at its creation. */
+Test(am79c970a_eeprom, is_not_written_after_power_on)
+{
+    g_autoptr(DevemuFake) f =
+        devemu_fake_new_mode(&devemu_model_am79c970a, NULL, RAM_BYTES, DEVEMU_FAKE_PLAIN);
+
+    write_enable(f, true);
+    devemu_device_reset(devemu_fake_device(f), DEVEMU_RESET_POWER);
+    write_word(f, 40, 0xbeef);
+
+    cr_assert_eq(read_word(f, 40), 0);
+}
+
 /* Written words stay over a reset of the bus, not of the power. */
 Test(am79c970a_eeprom, keeps_its_words_over_h_reset)
 {
