@@ -17,7 +17,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* --- Markdown --------------------------------------------------------------------------------- */
+/* --- Markdown ---------------------------------------------------------------------- */
 
 /* A text in a cell of a table: no bars, no line breaks. */
 static void cell(const char *text)
@@ -232,7 +232,7 @@ static void list(const char *title, const DevemuModel *const *models)
     }
 }
 
-/* --- what can be written ---------------------------------------------------------------------- */
+/* --- what can be written ----------------------------------------------------------- */
 
 /* Does a write do anything? A window only passes it on. */
 static bool is_writable(const DevemuReg *reg)
@@ -255,7 +255,7 @@ static void registers(const DevemuModel *model)
     }
 }
 
-/* --- libFuzzer -------------------------------------------------------------------------------- */
+/* --- libFuzzer --------------------------------------------------------------------- */
 
 /* A token is a number as it lies in an input: little-endian. Each is printed once. */
 static void token(GHashTable *seen, const char *name, uint64_t value, unsigned bytes)

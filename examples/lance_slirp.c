@@ -15,7 +15,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-/* --- the guest's RAM, as it lays it out ------------------------------------------------------- */
+/* --- the guest's RAM, as it lays it out -------------------------------------------- */
 
 enum {
     RAM_BYTES = 0x10000,
@@ -29,7 +29,7 @@ enum {
     BUFFER_BYTES = 1536,
 };
 
-/* --- the chip: word I/O mode, software style 2 ------------------------------------------------ */
+/* --- the chip: word I/O mode, software style 2 ------------------------------------- */
 
 enum {
     DEVICE = 3,
@@ -73,7 +73,7 @@ G_GNUC_PRINTF(2, 3) static void say(const World *world, const char *format, ...)
     putchar('\n');
 }
 
-/* --- what the host gives the bus -------------------------------------------------------------- */
+/* --- what the host gives the bus --------------------------------------------------- */
 
 static bool reaches(uint64_t addr, size_t len)
 {
@@ -130,7 +130,7 @@ static const DevemuHostOps host_ops = {
     .log = host_log,
 };
 
-/* --- ports ------------------------------------------------------------------------------------ */
+/* --- ports ------------------------------------------------------------------------- */
 
 static void out(World *world, unsigned bank, unsigned port, unsigned size, uint32_t value)
 {
@@ -174,7 +174,7 @@ static uint16_t csr_read(World *world, unsigned index)
     return (uint16_t)in(world, DEVEMU_PCI_IO, RDP, 2);
 }
 
-/* --- time ------------------------------------------------------------------------------------- */
+/* --- time -------------------------------------------------------------------------- */
 
 /* Time goes on to what happens next. False if nothing ever will. */
 static bool step(World *world)
@@ -207,7 +207,7 @@ static bool wait_for(World *world, uint16_t bits, const char *name)
     return true;
 }
 
-/* --- the driver ------------------------------------------------------------------------------- */
+/* --- the driver -------------------------------------------------------------------- */
 
 static bool find_card(World *world)
 {
@@ -312,7 +312,7 @@ static const uint8_t *receive(World *world, unsigned type, unsigned *ret_len)
     }
 }
 
-/* --- ARP and ping ----------------------------------------------------------------------------- */
+/* --- ARP and ping ------------------------------------------------------------------ */
 
 static const uint8_t my_ip[4] = {10, 0, 2, 15};
 static const uint8_t router_ip[4] = {10, 0, 2, 2};
@@ -398,7 +398,7 @@ static bool ping(World *world, const uint8_t *router_mac)
     return true;
 }
 
-/* --- the machine ------------------------------------------------------------------------------ */
+/* --- the machine ------------------------------------------------------------------- */
 
 static bool build(World *world, const char *network, GError **error)
 {

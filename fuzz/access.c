@@ -45,8 +45,7 @@ void fuzz_rows_init(Fuzz *f)
     }
 }
 
-/* --- one access
- * ---------------------------------------------------------------------------------------- */
+/* --- one access -------------------------------------------------------------------- */
 
 /* Where a bank of the model stands on the bus; false: nowhere. */
 static bool pci_route(const Fuzz *f, unsigned bank, unsigned *ret_bank, uint64_t *ret_base)
@@ -188,9 +187,7 @@ DevemuAccess fuzz_top_write(Fuzz *f, unsigned bank, uint64_t at, unsigned size, 
     return do_write(f, f->top, bank, at, size, value, name);
 }
 
-/* --- rows
- * -------------------------------------------------------------------------------------------------
- */
+/* --- rows -------------------------------------------------------------------------- */
 
 static uint64_t row_at(const FuzzRow *row, unsigned element)
 {
@@ -270,8 +267,7 @@ static const FuzzRow *reach(Fuzz *f, const FuzzRow *row, unsigned *element)
     return window;
 }
 
-/* --- values
- * --------------------------------------------------------------------------------------------- */
+/* --- values ------------------------------------------------------------------------ */
 
 static uint64_t some_mask(Fuzz *f, const FuzzRow *row)
 {
@@ -341,8 +337,7 @@ static uint64_t some_value(Fuzz *f, const FuzzRow *row, unsigned element)
     }
 }
 
-/* --- operations
- * ------------------------------------------------------------------------------------------- */
+/* --- operations -------------------------------------------------------------------- */
 
 /* A bank without a window: some place may take the index and the value in turn. */
 static void write_in_turn(Fuzz *f, uint64_t index, uint64_t value)

@@ -5,8 +5,7 @@
  */
 #include "harness.h"
 
-/* --- memory
- * ------------------------------------------------------------------------------------------ */
+/* --- memory ------------------------------------------------------------------------ */
 
 static void put_word(Fuzz *f, unsigned at, uint32_t word)
 {
@@ -50,8 +49,7 @@ void fuzz_op_ram_forget(Fuzz *f)
     memset(f->defined + first, 0, sizeof(f->defined) - first);
 }
 
-/* --- time
- * ---------------------------------------------------------------------------------------------- */
+/* --- time -------------------------------------------------------------------------- */
 
 static uint64_t until_deadline(Fuzz *f)
 {
@@ -94,8 +92,7 @@ void fuzz_op_time(Fuzz *f, FuzzOp op)
     fuzz_time(f, ns, op != FUZZ_TIME_IDLE);
 }
 
-/* --- payload
- * -------------------------------------------------------------------------------------------- */
+/* --- payload ----------------------------------------------------------------------- */
 
 static void receive(Fuzz *f, const uint8_t *head, unsigned head_len, uint8_t fill, unsigned len)
 {
@@ -238,8 +235,7 @@ void fuzz_op_line(Fuzz *f)
     devemu_device_line(f->dev, line, level);
 }
 
-/* --- a picture
- * ------------------------------------------------------------------------------------------- */
+/* --- a picture --------------------------------------------------------------------- */
 
 void fuzz_op_screen(Fuzz *f)
 {
@@ -278,8 +274,7 @@ void fuzz_op_screen(Fuzz *f)
     g_free(screen.pixels);
 }
 
-/* --- resets, DMA that goes wrong
- * ---------------------------------------------------------------------------- */
+/* --- resets, DMA that goes wrong --------------------------------------------------- */
 
 void fuzz_op_reset(Fuzz *f)
 {

@@ -54,8 +54,7 @@ static FuzzOp op_of_slot(unsigned slot)
     return FUZZ_WRITE;
 }
 
-/* --- text
- * -------------------------------------------------------------------------------------------- */
+/* --- text -------------------------------------------------------------------------- */
 
 /* Also in a run that will crash: what is in the text stands before what it tells is done. */
 static void insert(Fuzz *f, size_t at, const char *format, va_list args)
@@ -146,8 +145,7 @@ void fuzz_digest(Fuzz *f, const void *data, size_t len)
     }
 }
 
-/* --- operations
- * ----------------------------------------------------------------------------------------- */
+/* --- operations -------------------------------------------------------------------- */
 
 typedef void OpFunc(Fuzz *f);
 
@@ -245,9 +243,7 @@ static void one_op(Fuzz *f, unsigned *snapshots)
     check(f);
 }
 
-/* --- a run
- * --------------------------------------------------------------------------------------------------
- */
+/* --- a run ------------------------------------------------------------------------- */
 
 static void begin(Fuzz *f)
 {

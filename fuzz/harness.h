@@ -39,7 +39,7 @@
 /* The clock stops here: about 146 years. */
 #define FUZZ_CLOCK_MAX (UINT64_C(1) << 62)
 
-/* --- the first byte of an input ------------------------------------------------------------- */
+/* --- the first byte of an input ---------------------------------------------------- */
 
 enum {
     FUZZ_HEAD_BUS = 1 << 0,     /* behind a PCI or ISA bus, if the model can */
@@ -52,8 +52,7 @@ enum {
     FUZZ_HEAD_TWIN = 1 << 7,    /* if not late: run it again with migrations, compare */
 };
 
-/* --- operations: the first byte of each, modulo FUZZ_OP_SLOTS, through a table of weights ------
- */
+/* --- operations: the first byte of each, modulo FUZZ_OP_SLOTS, through a table of weights --- */
 
 typedef enum FuzzOp {
     FUZZ_WRITE,  /* row, element, kind of value */
@@ -137,7 +136,7 @@ typedef enum FuzzWord {
     FUZZ_WORD_SWAP = 0x80,
 } FuzzWord;
 
-/* --- the input -------------------------------------------------------------------------------- */
+/* --- the input --------------------------------------------------------------------- */
 
 typedef struct FuzzInput {
     const uint8_t *data;
@@ -160,8 +159,7 @@ unsigned fuzz_length(FuzzInput *in, FuzzTake *take);
 /* A word of memory; old is what is there. */
 uint32_t fuzz_word(FuzzInput *in, FuzzTake *take, uint32_t old);
 
-/* --- the text: body of a Criterion test ----------------------------------------------------------
- */
+/* --- the text: body of a Criterion test -------------------------------------------- */
 
 enum {
     FUZZ_USES_MIGRATE = 1 << 0,
@@ -181,8 +179,7 @@ typedef struct FuzzText {
     char body[4 << 20];
 } FuzzText;
 
-/* --- a run --------------------------------------------------------------------------------------
- */
+/* --- a run ------------------------------------------------------------------------- */
 
 /* A register as the fuzzer sees it. */
 typedef struct FuzzRow {

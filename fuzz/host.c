@@ -13,8 +13,7 @@ static bool touches(uint64_t addr, size_t len, uint64_t base, uint64_t base_len)
     return base_len && len && addr < base + base_len && base < addr + len;
 }
 
-/* --- memory
- * ------------------------------------------------------------------------------------------ */
+/* --- memory ------------------------------------------------------------------------ */
 
 /* Word by word. */
 static void fill_granule(Fuzz *f, unsigned g)
@@ -157,8 +156,7 @@ static bool host_dma_map(void *host, uint64_t addr, DevemuWindow *ret_window)
     return true;
 }
 
-/* --- what the device tells
- * ------------------------------------------------------------------------------ */
+/* --- what the device tells --------------------------------------------------------- */
 
 /* No callback may enter the device again: it is busy, and says so. */
 static void nosy(Fuzz *f)
@@ -245,8 +243,7 @@ static void host_trace(void *host, const DevemuTrace *trace)
     nosy(f);
 }
 
-/* --- what the device sends
- * -------------------------------------------------------------------------------- */
+/* --- what the device sends --------------------------------------------------------- */
 
 static void net_send(void *net, const DevemuSlice *slices, size_t count, bool more)
 {
@@ -295,8 +292,7 @@ static const DevemuCharOps char_ops = {.size = sizeof(DevemuCharOps),
                                        .ready = backend_ready,
                                        .control = char_control};
 
-/* --- the whole
- * -------------------------------------------------------------------------------------------- */
+/* --- the whole --------------------------------------------------------------------- */
 
 static uint8_t *ram, *frame;
 

@@ -59,9 +59,7 @@ static void put_time(Seed *s, uint64_t ns)
     }
 }
 
-/* --- rows
- * ------------------------------------------------------------------------------------------------
- */
+/* --- rows -------------------------------------------------------------------------- */
 
 static unsigned rows_count(const DevemuModel *model)
 {
@@ -150,8 +148,7 @@ static void put_get(Seed *s, unsigned row, unsigned element)
     put_window(s, row);
 }
 
-/* --- scripts
- * --------------------------------------------------------------------------------------------- */
+/* --- scripts ----------------------------------------------------------------------- */
 
 static G_NORETURN void stop(const Seed *s, const char *what, const char *word)
 {
@@ -490,8 +487,7 @@ static void script(Seed *s, const char *path)
     g_free(text);
 }
 
-/* --- from the tables
- * --------------------------------------------------------------------------------------- */
+/* --- from the tables --------------------------------------------------------------- */
 
 static void all_reads(Seed *s)
 {

@@ -41,8 +41,7 @@ void fuzz_op_fresh(Fuzz *f)
     fuzz_migrate(f);
 }
 
-/* --- one number changed
- * ------------------------------------------------------------------------------------ */
+/* --- one number changed ------------------------------------------------------------ */
 
 /* "child.NAME/key" of some number, and the number. */
 static char *take_path(Fuzz *f, GVariant *dict, GVariant **ret_old)

@@ -6,8 +6,7 @@
 
 #define ISA_FREE_PORT 0x300 /* for a bank that has no place of its own */
 
-/* --- settings from the input, a byte or more for each property
- * -------------------------------------- */
+/* --- settings from the input, a byte or more for each property --------------------- */
 
 static char *setting_uint(FuzzInput *in, const DevemuProperty *p)
 {
@@ -142,8 +141,7 @@ static DevemuDevice *device_new(Fuzz *f)
     return dev;
 }
 
-/* --- buses
- * ------------------------------------------------------------------------------------------ */
+/* --- buses ------------------------------------------------------------------------- */
 
 static uint64_t config_at(unsigned reg)
 {
@@ -249,8 +247,7 @@ void fuzz_unplug(Fuzz *f)
     }
 }
 
-/* --- the whole
- * ---------------------------------------------------------------------------------------- */
+/* --- the whole --------------------------------------------------------------------- */
 
 static void tree_new(Fuzz *f)
 {

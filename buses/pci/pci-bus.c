@@ -21,7 +21,7 @@ enum {
     PORT_DATA = 4,
 };
 
-/* --- decode ---------------------------------------------------------------------- */
+/* --- decode ------------------------------------------------------------------------ */
 
 void pci_bus_rebuild(struct pci_bus *bus)
 {
@@ -96,7 +96,7 @@ static DevemuAccess memory_write(void *state, uint64_t at, unsigned size, uint64
     return space_write(&s->memory, at, size, value);
 }
 
-/* --- configuration --------------------------------------------------------------- */
+/* --- configuration ----------------------------------------------------------------- */
 
 /* The bus of that number at or below this one (bridges 1.2 3.1.2): a bridge takes what lies from
  * its secondary to its subordinate number. The way leads down the tree only. */
@@ -215,7 +215,7 @@ static void address_wrote(void *state, unsigned index, uint64_t value, uint64_t 
     }
 }
 
-/* --- what functions ask of the bus ----------------------------------------------- */
+/* --- what functions ask of the bus ------------------------------------------------- */
 
 static void slot_set_line(void *host, unsigned line, bool level)
 {
@@ -302,7 +302,7 @@ static uint64_t bus_lines(const void *state)
     return lines;
 }
 
-/* --- plugging -------------------------------------------------------------------- */
+/* --- plugging ---------------------------------------------------------------------- */
 
 bool pci_bus_siblings(const struct pci_bus *bus, const struct pci_function *f)
 {
@@ -413,7 +413,7 @@ static void bus_reset(void *state, DevemuReset kind)
     }
 }
 
-/* --- tables ---------------------------------------------------------------------- */
+/* --- tables ------------------------------------------------------------------------ */
 
 static const DevemuBits address_bits[] = {{"ENABLE", ADDRESS_ENABLE}, {"BUS", 0xff0000},
                                           {"DEVICE", 0xf800},         {"FUNCTION", 0x700},

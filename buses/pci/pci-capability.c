@@ -7,7 +7,7 @@
  */
 #include "pci.h"
 
-/* --- power management ------------------------------------------------------------ */
+/* --- power management -------------------------------------------------------------- */
 
 enum {
     PMC_VERSION_1_2 = 3,
@@ -58,7 +58,7 @@ const DevemuReg pci_power_regs[] = {
     {"DATA", "Data: none", "PM 1.2 3.2.6", .at = 7, .ro = 0xff},
 };
 
-/* --- function level reset -------------------------------------------------------- */
+/* --- function level reset ---------------------------------------------------------- */
 
 enum {
     AF_INITIATE_FLR = 1 << 0,

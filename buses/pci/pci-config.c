@@ -5,7 +5,7 @@
  */
 #include "pci.h"
 
-/* --- layout ---------------------------------------------------------------------- */
+/* --- layout ------------------------------------------------------------------------ */
 
 static void place(struct pci_function *s, unsigned at, unsigned bytes, unsigned bank)
 {
@@ -119,7 +119,7 @@ bool pci_config_layout(struct pci_function *s, GError **error)
     return add_capabilities(s, error);
 }
 
-/* --- access ---------------------------------------------------------------------- */
+/* --- access ------------------------------------------------------------------------ */
 
 /* How many of the bytes from at on lie side by side in one bank: a power of two up to limit. */
 static unsigned run(const struct pci_function *s, uint64_t at, unsigned limit)

@@ -4,7 +4,7 @@
  */
 #include "pci.h"
 
-/* --- the model's host ------------------------------------------------------------ */
+/* --- the model's host -------------------------------------------------------------- */
 
 static bool may_master(const struct pci_function *s)
 {
@@ -137,7 +137,7 @@ void pci_function_changed(struct pci_function *s)
     }
 }
 
-/* --- lines, reset, snapshots ----------------------------------------------------- */
+/* --- lines, reset, snapshots ------------------------------------------------------- */
 
 /* Line 0 is the pin that the function uses; a bridge has all four. */
 static uint64_t function_lines(const void *state)
@@ -200,7 +200,7 @@ static void function_loaded(void *state)
     pci_function_changed(state);
 }
 
-/* --- banks seen from above ------------------------------------------------------- */
+/* --- banks seen from above --------------------------------------------------------- */
 
 static DevemuAccess config_read(void *state, uint64_t at, unsigned size, uint64_t *ret_value)
 {
@@ -344,7 +344,7 @@ static DevemuAccess rom_write(void *state, uint64_t at, unsigned size, uint64_t 
     return rom_read(state, at, size, &unused);
 }
 
-/* --- the model of functions ------------------------------------------------------ */
+/* --- the model of functions -------------------------------------------------------- */
 
 #define SEEN(label, reader, writer)                                                                \
     {                                                                                              \

@@ -18,7 +18,7 @@ static bool is_plain(const void *state)
     return !pci_is_bridge(state);
 }
 
-/* --- identity: constants of the model -------------------------------------------- */
+/* --- identity: constants of the model ---------------------------------------------- */
 
 static uint64_t vendor_id(const void *state, unsigned index)
 {
@@ -112,7 +112,7 @@ static uint64_t max_lat(const void *state, unsigned index)
     return s->pci->max_lat;
 }
 
-/* --- command and status (PCI 3.0 6.2.2, 6.2.3) ----------------------------------- */
+/* --- command and status (PCI 3.0 6.2.2, 6.2.3) ------------------------------------- */
 
 static void command_wrote(void *state, unsigned index, uint64_t value, uint64_t old)
 {
@@ -141,7 +141,7 @@ static uint64_t status_read(const void *state, unsigned index)
     return status;
 }
 
-/* --- base address registers (PCI 3.0 6.2.5) -------------------------------------- */
+/* --- base address registers (PCI 3.0 6.2.5) ---------------------------------------- */
 
 static uint64_t bar_read(const void *state, unsigned index)
 {
@@ -170,7 +170,7 @@ static void rom_wrote(void *state, unsigned index, uint64_t value, uint64_t old)
     pci_function_changed(s);
 }
 
-/* --- bridges (bridges 1.2 3.2.5) ------------------------------------------------- */
+/* --- bridges (bridges 1.2 3.2.5) --------------------------------------------------- */
 
 static void window_wrote(void *state, unsigned index, uint64_t value, uint64_t old)
 {
@@ -207,7 +207,7 @@ static void bridge_control_wrote(void *state, unsigned index, uint64_t value, ui
     pci_function_changed(s);
 }
 
-/* --- tables ---------------------------------------------------------------------- */
+/* --- tables ------------------------------------------------------------------------ */
 
 static const DevemuBits command_bits[] = {
     {"IO", COMMAND_IO},

@@ -72,7 +72,7 @@ void pci_msi_send(struct pci_function *s, unsigned vector)
     }
 }
 
-/* --- MSI ------------------------------------------------------------------------- */
+/* --- MSI --------------------------------------------------------------------------- */
 
 static uint64_t msi_next(const void *state, unsigned index)
 {
@@ -136,7 +136,7 @@ const DevemuReg pci_msi_regs[] = {
      .ro = 0xffffffff},
 };
 
-/* --- MSI-X: the capability; the table is in pci-msix.c --------------------------- */
+/* --- MSI-X: the capability; the table is in pci-msix.c ----------------------------- */
 
 static uint64_t msix_next(const void *state, unsigned index)
 {

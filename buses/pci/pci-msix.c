@@ -88,7 +88,7 @@ static void control_wrote(void *state, unsigned index, uint64_t value, uint64_t 
     flush(s, index);
 }
 
-/* --- the BAR --------------------------------------------------------------------- */
+/* --- the BAR ----------------------------------------------------------------------- */
 
 /* Which bank a byte range lies in: -1 none, -2 half in and half out. */
 static int place(const struct pci_msix *s, uint64_t at, unsigned size, uint64_t *ret_at)
@@ -132,7 +132,7 @@ static DevemuAccess bar_write(void *state, uint64_t at, unsigned size, uint64_t 
     return devemu_device_write(s->dev, (unsigned)bank, inner, size, value);
 }
 
-/* --- tables ---------------------------------------------------------------------- */
+/* --- tables ------------------------------------------------------------------------ */
 
 #define A(member) DEVEMU_IN_ARRAY(struct pci_msix, member)
 

@@ -208,7 +208,7 @@ bool devemu_pci_function_bar(const DevemuDevice *function, unsigned bar, DevemuP
     return true;
 }
 
-/* --- into a bus ------------------------------------------------------------------ */
+/* --- into a bus -------------------------------------------------------------------- */
 
 /* A bus itself, or the bus below a bridge, named by the bridge's function or by its model. */
 static DevemuDevice *bus_of(DevemuDevice *dev)

@@ -13,7 +13,7 @@
 #define LATE_BYTES 65536
 #define READ_BYTES 4096
 
-/* --- output ----------------------------------------------------------------------------------- */
+/* --- output ------------------------------------------------------------------------ */
 
 /* The bytes that the descriptor took; -1 if it will never take any more. */
 static ssize_t write_some(const ChrFd *fd, const uint8_t *data, size_t len)
@@ -85,7 +85,7 @@ static void write_late(ChrFd *fd)
     }
 }
 
-/* --- the main loop ---------------------------------------------------------------------------- */
+/* --- the main loop ----------------------------------------------------------------- */
 
 void chr_fd_watch(DevemuChr *chr, bool room)
 {
@@ -133,7 +133,7 @@ void chr_fd_fetch(DevemuChr *chr)
     }
 }
 
-/* --- making and freeing ----------------------------------------------------------------------- */
+/* --- making and freeing ------------------------------------------------------------ */
 
 ChrFd *chr_fd_new(size_t size, const ChrClass *class, GMainContext *context)
 {

@@ -11,7 +11,7 @@
 /* A device that never says "ready" is asked again after this. */
 #define RETRY_US 10000
 
-/* --- towards the device ----------------------------------------------------------------------- */
+/* --- towards the device ------------------------------------------------------------ */
 
 static void wake(DevemuChr *chr)
 {
@@ -58,7 +58,7 @@ size_t devemu_chr_waiting(const DevemuChr *chr)
     return chr->in->len;
 }
 
-/* --- the main loop ---------------------------------------------------------------------------- */
+/* --- the main loop ----------------------------------------------------------------- */
 
 static void loop_prepare(void *owner)
 {
@@ -103,7 +103,7 @@ static const LoopOps loop_ops = {
     .dispatch = loop_dispatch,
 };
 
-/* --- the device's side ------------------------------------------------------------------------ */
+/* --- the device's side ------------------------------------------------------------- */
 
 static void ops_write(void *opaque, const void *data, size_t len)
 {
@@ -160,7 +160,7 @@ unsigned devemu_chr_control(const DevemuChr *chr)
     return chr->control;
 }
 
-/* --- making and freeing ----------------------------------------------------------------------- */
+/* --- making and freeing ------------------------------------------------------------ */
 
 void *chr_new(size_t size, const ChrClass *class, GMainContext *context)
 {

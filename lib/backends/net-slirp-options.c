@@ -86,7 +86,7 @@ void slirp_options_clear(SlirpOptions *options)
     options_clear(table, options);
 }
 
-/* --- addresses -------------------------------------------------------------------------------- */
+/* --- addresses --------------------------------------------------------------------- */
 
 static bool address4(const char *name, const char *text, struct in_addr *ret_address,
                      GError **error)
@@ -188,7 +188,7 @@ static bool config6(const SlirpOptions *options, SlirpConfig *config, GError **e
             address6("ipv6-dns", options->dns6, &config->vnameserver6, error));
 }
 
-/* --- the rest --------------------------------------------------------------------------------- */
+/* --- the rest ---------------------------------------------------------------------- */
 
 static bool fits(const char *name, const char *text, size_t max, GError **error)
 {
@@ -243,7 +243,7 @@ bool slirp_options_config(SlirpOptions *options, SlirpConfig *ret_config, GError
     return true;
 }
 
-/* --- port forwards ---------------------------------------------------------------------------- */
+/* --- port forwards ----------------------------------------------------------------- */
 
 typedef union Endpoint {
     struct sockaddr any;

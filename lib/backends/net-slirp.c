@@ -31,7 +31,7 @@ typedef struct NetSlirp {
     bool stale;        /* fds and poll_ns are of before */
 } NetSlirp;
 
-/* --- what libslirp asks for ------------------------------------------------------------------- */
+/* --- what libslirp asks for -------------------------------------------------------- */
 
 static ssize_t slirp_send_packet(const void *data, size_t len, void *opaque)
 {
@@ -103,7 +103,7 @@ static const SlirpCb slirp_callbacks = {
     .notify = slirp_notify,
 };
 
-/* --- sockets ---------------------------------------------------------------------------------- */
+/* --- sockets ----------------------------------------------------------------------- */
 
 static int add_poll(int fd, int events, void *opaque)
 {
@@ -171,7 +171,7 @@ static void slirp_fetch(DevemuNet *base)
     slirp_poll((NetSlirp *)base, true);
 }
 
-/* --- time ------------------------------------------------------------------------------------- */
+/* --- time -------------------------------------------------------------------------- */
 
 static uint64_t slirp_deadline(DevemuNet *base)
 {
@@ -222,7 +222,7 @@ static void slirp_shift(DevemuNet *base, uint64_t delta)
     net->stale = true;
 }
 
-/* --- the network ------------------------------------------------------------------------------ */
+/* --- the network ------------------------------------------------------------------- */
 
 /* libslirp keeps packets for a station that it does not know; when the station answers, they go out
  * in the next poll, or are dropped a second after they came. So the poll must not wait. */

@@ -57,7 +57,7 @@ static const Option switch_options[] = {
     {.name = NULL},
 };
 
-/* --- addresses -------------------------------------------------------------------------------- */
+/* --- addresses --------------------------------------------------------------------- */
 
 static Known *set_of(DevemuSwitch *hub, const uint8_t *mac)
 {
@@ -120,7 +120,7 @@ static void forget(DevemuSwitch *hub, const Side *side)
     }
 }
 
-/* --- forwarding ------------------------------------------------------------------------------- */
+/* --- forwarding -------------------------------------------------------------------- */
 
 static void out(Side *side, const uint8_t *data, size_t len)
 {
@@ -222,7 +222,7 @@ static void port_drained(DevemuNet *net)
     }
 }
 
-/* --- making and freeing ----------------------------------------------------------------------- */
+/* --- making and freeing ------------------------------------------------------------ */
 
 static void release(DevemuSwitch *hub)
 {
@@ -314,7 +314,7 @@ void devemu_switch_join(DevemuSwitch *hub, DevemuNet *net)
     net_wake_source(net);
 }
 
-/* --- all sides at once ------------------------------------------------------------------------ */
+/* --- all sides at once ------------------------------------------------------------- */
 
 void devemu_switch_set_clock(DevemuSwitch *hub, DevemuNetClock *clock, void *opaque)
 {

@@ -17,7 +17,7 @@ struct NetFrame {
     uint8_t data[];
 };
 
-/* --- the queue -------------------------------------------------------------------------------- */
+/* --- the queue --------------------------------------------------------------------- */
 
 bool net_full(const DevemuNet *net)
 {
@@ -119,7 +119,7 @@ static void deliver(DevemuNet *net)
     }
 }
 
-/* --- time ------------------------------------------------------------------------------------- */
+/* --- time -------------------------------------------------------------------------- */
 
 uint64_t net_now(const DevemuNet *net)
 {
@@ -173,7 +173,7 @@ void devemu_net_set_clock(DevemuNet *net, DevemuNetClock *clock, void *opaque)
     }
 }
 
-/* --- the main loop ---------------------------------------------------------------------------- */
+/* --- the main loop ----------------------------------------------------------------- */
 
 static void loop_prepare(void *owner)
 {
@@ -224,7 +224,7 @@ static const LoopOps loop_ops = {
     .dispatch = loop_dispatch,
 };
 
-/* --- the device's side ------------------------------------------------------------------------ */
+/* --- the device's side ------------------------------------------------------------- */
 
 static const uint8_t *gather(DevemuNet *net, const DevemuSlice *slices, size_t count,
                              size_t *ret_len)
@@ -304,7 +304,7 @@ void devemu_net_attach(DevemuNet *net, DevemuDevice *dev)
     }
 }
 
-/* --- decorators ------------------------------------------------------------------------------- */
+/* --- decorators -------------------------------------------------------------------- */
 
 DevemuNet *net_source(DevemuNet *net)
 {
@@ -369,7 +369,7 @@ uint64_t devemu_net_position(const DevemuNet *net)
     return 0;
 }
 
-/* --- making and freeing ----------------------------------------------------------------------- */
+/* --- making and freeing ------------------------------------------------------------ */
 
 void *net_new(size_t size, const NetClass *class)
 {

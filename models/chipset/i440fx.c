@@ -101,7 +101,7 @@ static void trc_wrote(void *state, unsigned index, uint64_t value, uint64_t old)
     }
 }
 
-/* --- tables ---------------------------------------------------------------------- */
+/* --- tables ------------------------------------------------------------------------ */
 
 static const DevemuBits pam_bits[] = {
     {"RE_LOW", 1 << 0},  {"WE_LOW", 1 << 1},  {"CE_LOW", 1 << 2}, {"RE_HIGH", 1 << 4},
@@ -158,7 +158,7 @@ static const DevemuBank banks[] = {
                      .lanes = true},
 };
 
-/* --- reset and lines ------------------------------------------------------------- */
+/* --- reset and lines --------------------------------------------------------------- */
 
 static void reset(void *state, DevemuReset kind)
 {
@@ -207,7 +207,7 @@ static uint64_t lines(const void *state)
     return out;
 }
 
-/* --- fields, identity ------------------------------------------------------------ */
+/* --- fields, identity -------------------------------------------------------------- */
 
 static const DevemuField fields[] = {
     DEVEMU_SAVE_MAX(struct i440fx, resetting, RESET_HARD),

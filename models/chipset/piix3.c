@@ -98,7 +98,7 @@ static uint64_t lines(const void *state)
     return out;
 }
 
-/* --- tables ---------------------------------------------------------------------- */
+/* --- tables ------------------------------------------------------------------------ */
 
 static const DevemuBits pirq_bits[] = {{"IRQ", PIRQ_IRQ}, {"DISABLE", PIRQ_DISABLE}, {NULL, 0}};
 
@@ -150,7 +150,7 @@ static const DevemuBank banks[] = {
                     .reg_count = DEVEMU_N_ELEMENTS(reset_regs)},
 };
 
-/* --- reset, fields, identity ----------------------------------------------------- */
+/* --- reset, fields, identity ------------------------------------------------------- */
 
 /* The PIRQ lines are what others drive: a reset here does not move them. */
 static void reset(void *state, DevemuReset kind)

@@ -113,7 +113,7 @@ enum {
 /* Four seconds on the power button switch off. */
 #define OVERRIDE_NS (4 * SECOND_NS)
 
-/* --- the timer ------------------------------------------------------------------- */
+/* --- the timer --------------------------------------------------------------------- */
 
 static uint64_t ticks_at(uint64_t ns)
 {
@@ -152,7 +152,7 @@ static void overflowed(void *state, uint64_t due_ns)
     s->pmsts |= PM_TMROF;
 }
 
-/* --- suspend and resume, DS 11.5 ------------------------------------------------- */
+/* --- suspend and resume, DS 11.5 --------------------------------------------------- */
 
 static void suspend(struct piix4_pm *s, unsigned type)
 {
@@ -220,7 +220,7 @@ static void input_line(void *state, unsigned line, bool level)
     }
 }
 
-/* --- power management registers -------------------------------------------------- */
+/* --- power management registers ---------------------------------------------------- */
 
 static void pmsts_wrote(void *state, unsigned index, uint64_t value, uint64_t old)
 {
@@ -278,7 +278,7 @@ static void glbctl_wrote(void *state, unsigned index, uint64_t value, uint64_t o
     }
 }
 
-/* --- the SMI command port -------------------------------------------------------- */
+/* --- the SMI command port ---------------------------------------------------------- */
 
 static void apmc_wrote(void *state, unsigned index, uint64_t value, uint64_t old)
 {
@@ -309,7 +309,7 @@ static void smi_ended(void *state, uint64_t due_ns)
     s->smi = 0;
 }
 
-/* --- tables ---------------------------------------------------------------------- */
+/* --- tables ------------------------------------------------------------------------ */
 
 static const DevemuBits pmba_bits[] = {{"RTE", 1 << 0}, {"BASE", 0xffc0}, {NULL, 0}};
 static const DevemuBits smbba_bits[] = {{"RTE", 1 << 0}, {"BASE", 0xfff0}, {NULL, 0}};
@@ -447,7 +447,7 @@ static const DevemuBank banks[] = {
                   .reg_count = DEVEMU_N_ELEMENTS(apm_regs)},
 };
 
-/* --- reset and lines ------------------------------------------------------------- */
+/* --- reset and lines --------------------------------------------------------------- */
 
 static void reset(void *state, DevemuReset kind)
 {
@@ -483,7 +483,7 @@ static uint64_t lines(const void *state)
            (uint64_t)deep << DEVEMU_PIIX4_SUSC;
 }
 
-/* --- fields, timers, properties, identity ---------------------------------------- */
+/* --- fields, timers, properties, identity ------------------------------------------ */
 
 static const DevemuField fields[] = {
     DEVEMU_SAVE_MAX(struct piix4_pm, suspend, SUSPEND_POS + 1),

@@ -21,7 +21,7 @@ enum {
  * specification allows 10 to 100 kHz, we choose 16 kHz. */
 #define SMB_ADDRESS_NS UINT64_C(625000)
 
-/* --- SMBus host: nobody is on the bus -------------------------------------------- */
+/* --- SMBus host: nobody is on the bus ---------------------------------------------- */
 
 static bool smbus_busy(const struct piix4_pm *s)
 {
@@ -125,7 +125,7 @@ const DevemuReg piix4_smbus_regs[] = {
     {"SMBSLVDAT", "Slave data", "DS SMBSLVDAT", .at = 0xc, .size = 2, F(smbslvdat), .ro = 0xffff},
 };
 
-/* --- for the rest of the chip ---------------------------------------------------- */
+/* --- for the rest of the chip ------------------------------------------------------ */
 
 void piix4_smbus_reset(struct piix4_pm *s, DevemuReset kind)
 {

@@ -22,7 +22,7 @@ struct picture {
     bool cursor_on, blink_on;
 };
 
-/* --- timing (CRT Controller Registers) --- */
+/* --- timing (CRT Controller Registers) --------------------------------------------- */
 
 static unsigned bits(uint8_t value, unsigned bit, unsigned to)
 {
@@ -107,7 +107,7 @@ void vga_retrace_arm(struct vga *vga)
     vga->retrace_ns = wanted ? vga_beam(vga).retrace_ns : DEVEMU_NEVER;
 }
 
-/* --- addresses --- */
+/* --- addresses --------------------------------------------------------------------- */
 
 static unsigned start_address(const struct vga *vga)
 {
@@ -147,7 +147,7 @@ static unsigned count_shift(const struct vga *vga)
     return vga->crtc[0x17] & CR17_CBT ? 1 : 0;
 }
 
-/* --- colours (Attribute Controller Registers, Video DAC) --- */
+/* --- colours (Attribute Controller Registers, Video DAC) --------------------------- */
 
 /* A four-bit colour on its way to the DAC. */
 static uint8_t palette(const struct vga *vga, unsigned color)
@@ -172,7 +172,7 @@ static uint32_t dac_rgb(const struct vga *vga, uint8_t color)
     return rgb;
 }
 
-/* --- characters --- */
+/* --- characters -------------------------------------------------------------------- */
 
 /* Character Map Select: bit 3 of the attribute chooses one of two fonts in plane 2. */
 static unsigned font_at(const struct vga *vga, uint8_t attribute)
@@ -223,7 +223,7 @@ static void draw_char(const struct picture *pic, unsigned ma, unsigned row_scan,
     }
 }
 
-/* --- dots (Graphics Mode register bits 5, 6) --- */
+/* --- dots (Graphics Mode register bits 5, 6) --------------------------------------- */
 
 static void draw_planar(const struct vga *vga, uint32_t cell, uint8_t *dots)
 {
@@ -272,7 +272,7 @@ static void draw_dots(const struct picture *pic, unsigned ma, unsigned row_scan,
     }
 }
 
-/* --- lines --- */
+/* --- lines ------------------------------------------------------------------------- */
 
 /* Horizontal PEL Panning: dots to the left. With nine dots 8 is none. */
 static unsigned panning(const struct picture *pic)
@@ -388,7 +388,7 @@ bool vga_screen(const void *state, DevemuScreen *screen)
     return true;
 }
 
-/* --- the text behind the picture --- */
+/* --- the text behind the picture --------------------------------------------------- */
 
 size_t vga_text(const void *state, uint8_t *cells, size_t capacity, unsigned *ret_columns)
 {

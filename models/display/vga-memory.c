@@ -66,7 +66,7 @@ static struct place place(const struct vga *vga, uint32_t offset, bool write)
     return p;
 }
 
-/* --- reading (Graphics Mode register, GR5 bit 3) --- */
+/* --- reading (Graphics Mode register, GR5 bit 3) ----------------------------------- */
 
 static uint8_t compare(const struct vga *vga)
 {
@@ -108,7 +108,7 @@ DevemuAccess vga_vram_read(void *state, uint64_t at, unsigned size, uint64_t *re
     return DEVEMU_ACCESS_OK;
 }
 
-/* --- writing (Graphics Mode register, GR5 bits 0, 1) --- */
+/* --- writing (Graphics Mode register, GR5 bits 0, 1) ------------------------------- */
 
 static uint8_t rotated(const struct vga *vga, uint8_t value)
 {

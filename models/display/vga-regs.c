@@ -5,7 +5,7 @@
  */
 #include "vga.h"
 
-/* --- sequencer --- */
+/* --- sequencer --------------------------------------------------------------------- */
 
 static const DevemuBits sr0_bits[] = {{"ASR", SR0_AR}, {"SR", SR0_SR}, {0}};
 static const DevemuBits sr1_bits[] = {
@@ -59,7 +59,7 @@ const DevemuReg vga_seq_regs[VGA_SEQ_REGS] = {
     },
 };
 
-/* --- CRT controller --- */
+/* --- CRT controller ---------------------------------------------------------------- */
 
 /* Vertical Retrace End bit 7: registers 0 to 7 are protected, but for bit 4 of 7. */
 static bool crtc_unprotected(const void *state)
@@ -307,7 +307,7 @@ const DevemuReg vga_crtc_regs[VGA_CRTC_REGS] = {
     },
 };
 
-/* --- graphics controller --- */
+/* --- graphics controller ----------------------------------------------------------- */
 
 static const DevemuBits gr3_bits[] = {{"RC", 0x07}, {"FS", 0x18}, {0}};
 static const DevemuBits gr5_bits[] = {
@@ -393,7 +393,7 @@ const DevemuReg vga_gc_regs[VGA_GC_REGS] = {
     },
 };
 
-/* --- attribute controller --- */
+/* --- attribute controller ---------------------------------------------------------- */
 
 /* Address Register bit 5: while the palette drives the screen it cannot be loaded. */
 static bool palette_loadable(const void *state)

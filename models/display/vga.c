@@ -58,7 +58,7 @@ enum {
     DAC_MASK = 0x3f,
 };
 
-/* --- general registers --- */
+/* --- general registers ------------------------------------------------------------- */
 
 static bool is_mono(const void *state)
 {
@@ -116,7 +116,7 @@ static void fcr_wrote(void *state, unsigned index, uint64_t value, uint64_t old)
     vga->fcr = value & 8;
 }
 
-/* --- attribute controller: address and data take turns at one port --- */
+/* --- attribute controller: address and data take turns at one port ----------------- */
 
 static uint64_t attr_read(const void *state, unsigned index)
 {
@@ -148,7 +148,7 @@ static uint64_t attr_data_read(const void *state, unsigned index)
     return devemu_bank_peek(vga->dev, VGA_BANK_ATTR, vga->attr_index & AR_INDEX);
 }
 
-/* --- video DAC --- */
+/* --- video DAC --------------------------------------------------------------------- */
 
 static void dac_load(struct vga *vga)
 {
@@ -221,7 +221,7 @@ static void dac_data_wrote(void *state, unsigned index, uint64_t value, uint64_t
     }
 }
 
-/* --- tables --- */
+/* --- tables ------------------------------------------------------------------------ */
 
 static const DevemuBits isr0_bits[] = {{"SS", ISR0_SS}, {"CI", ISR0_CI}, {0}};
 static const DevemuBits isr1_bits[] = {{"DE", ISR1_DE}, {"VR", ISR1_VR}, {0}};
@@ -444,7 +444,7 @@ static const DevemuBank banks[] = {
                        .reg_count = VGA_ATTR_ROWS},
 };
 
-/* --- vertical interrupt --- */
+/* --- vertical interrupt ------------------------------------------------------------ */
 
 static void retraced(void *state, uint64_t due_ns)
 {

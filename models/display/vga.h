@@ -153,7 +153,7 @@ DevemuAccess vga_vram_write(void *state, uint64_t at, unsigned size, uint64_t va
 bool vga_screen(const void *state, DevemuScreen *screen);
 size_t vga_text(const void *state, uint8_t *cells, size_t capacity, unsigned *ret_columns);
 
-/* --- timing, from the CRT controller --- */
+/* --- timing, from the CRT controller ----------------------------------------------- */
 
 /* Where the beam is, and when. */
 struct vga_beam {

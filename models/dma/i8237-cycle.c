@@ -13,7 +13,7 @@
 /* AT: the page register of each channel, in both controllers. */
 static const uint8_t page_of[CHANNELS] = {7, 3, 1, 2};
 
-/* --- requests and priority --- */
+/* --- requests and priority --------------------------------------------------------- */
 
 /* DS "Command Register" bit 6. */
 uint8_t dma_dreqs(const struct dma *dma)
@@ -128,7 +128,7 @@ void dma_arbitrate(struct dma *dma)
     }
 }
 
-/* --- counting --- */
+/* --- counting ---------------------------------------------------------------------- */
 
 static void autoinit(struct dma *dma, unsigned ch)
 {
@@ -172,7 +172,7 @@ static uint64_t bus_addr(const struct dma *dma, unsigned ch)
                      : page << 16 | dma->addr[ch];
 }
 
-/* --- cycles: DS "Active Cycle", "Transfer Types" --- */
+/* --- cycles: DS "Active Cycle", "Transfer Types" ----------------------------------- */
 
 static void count_cycle(struct dma *dma, unsigned ch)
 {
@@ -235,7 +235,7 @@ DevemuAccess dma_dack_write(void *state, uint64_t at, unsigned size, uint64_t va
     return DEVEMU_ACCESS_OK;
 }
 
-/* --- memory-to-memory --- */
+/* --- memory-to-memory -------------------------------------------------------------- */
 
 /* DS "Memory-to-Memory": a byte goes through the temporary register; the word count of channel 1
  * ends it. 82C37A: channel 0 gives no EOP of its own, but begins anew if it is set to. */

@@ -41,7 +41,7 @@ enum {
     LINE_DACK = 2,
 };
 
-/* --- register callbacks --- */
+/* --- register callbacks ------------------------------------------------------------ */
 
 /* DS "Clear First/Last Flip-Flop": addresses and counts go by bytes, the low one first. */
 static uint64_t half_of(const struct dma *dma, uint16_t value)
@@ -239,7 +239,7 @@ static DevemuAccess io16_write(void *state, uint64_t at, unsigned size, uint64_t
     return DEVEMU_ACCESS_OK;
 }
 
-/* --- tables --- */
+/* --- tables ------------------------------------------------------------------------ */
 
 static const DevemuBits command_bits[] = {
     {"MEM_TO_MEM", CMD_MEM_TO_MEM}, {"CH0_HOLD", CMD_CH0_HOLD},   {"DISABLE", CMD_DISABLE},
@@ -385,7 +385,7 @@ static const DevemuBank banks[] = {
                    .write = dma_dack_write},
 };
 
-/* --- lines, reset, snapshot --- */
+/* --- lines, reset, snapshot -------------------------------------------------------- */
 
 static void dma_input(void *state, unsigned line, bool level)
 {

@@ -26,7 +26,7 @@ enum {
     LINE_LED_CAPS,
 };
 
-/* --- from the devices to the output buffer --- */
+/* --- from the devices to the output buffer ----------------------------------------- */
 
 static unsigned source(const struct i8042 *c)
 {
@@ -111,7 +111,7 @@ static void fetched(void *state, uint64_t due_ns)
     deliver(state, due_ns);
 }
 
-/* --- to the devices --- */
+/* --- to the devices ---------------------------------------------------------------- */
 
 static void device_write(struct i8042 *c, unsigned port, uint8_t byte, uint64_t now)
 {
@@ -154,7 +154,7 @@ static void send_done(void *state, uint64_t due_ns)
     }
 }
 
-/* --- register callbacks --- */
+/* --- register callbacks ------------------------------------------------------------ */
 
 static uint64_t data_read(const void *state, unsigned index)
 {
@@ -242,7 +242,7 @@ static void ccb_wrote(void *state, unsigned index, uint64_t value, uint64_t old)
     i8042_fetch(c, devemu_now(c->dev), 0);
 }
 
-/* --- tables --- */
+/* --- tables ------------------------------------------------------------------------ */
 
 static const DevemuBits status_bits[] = {
     {"OBF", STATUS_OBF}, {"IBF", STATUS_IBF},   {"SYS", STATUS_SYS},
@@ -326,7 +326,7 @@ static const DevemuBank banks[] = {
                   .reg_count = DEVEMU_N_ELEMENTS(ram_regs)},
 };
 
-/* --- input, timers of the devices --- */
+/* --- input, timers of the devices -------------------------------------------------- */
 
 static void i8042_input(void *state, const DevemuInput *input)
 {
@@ -377,7 +377,7 @@ static void mouse_tested(void *state, uint64_t due_ns)
     i8042_fetch(c, due_ns, 0);
 }
 
-/* --- reset, lines --- */
+/* --- reset, lines ------------------------------------------------------------------ */
 
 /* The reset wire goes to the 8042; the devices on the cables do not see it. */
 static void i8042_reset(void *state, DevemuReset kind)

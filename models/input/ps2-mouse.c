@@ -71,7 +71,7 @@ enum {
 
 static const uint8_t rates[] = {10, 20, 40, 60, 80, 100, 200};
 
-/* --- packets --- */
+/* --- packets ----------------------------------------------------------------------- */
 
 static int clamp(int value, int min, int max)
 {
@@ -168,7 +168,7 @@ uint8_t ps2_mouse_take(struct ps2_mouse *mouse, uint64_t now_ns)
     return byte;
 }
 
-/* --- movement --- */
+/* --- movement ---------------------------------------------------------------------- */
 
 static int16_t add(int16_t counter, int delta)
 {
@@ -203,7 +203,7 @@ void ps2_mouse_button(struct ps2_mouse *mouse, unsigned button, bool press, uint
     stream(mouse, now_ns);
 }
 
-/* --- commands --- */
+/* --- commands ---------------------------------------------------------------------- */
 
 static void clear_counters(struct ps2_mouse *mouse)
 {
@@ -420,7 +420,7 @@ void ps2_mouse_write(struct ps2_mouse *mouse, uint8_t byte, uint64_t now_ns, boo
     remember(mouse, mouse->out.replies, mouse->out.reply_count);
 }
 
-/* --- life --- */
+/* --- life -------------------------------------------------------------------------- */
 
 void ps2_mouse_power(struct ps2_mouse *mouse)
 {

@@ -77,7 +77,7 @@ enum {
 #define DELAY_NS    (250 * NS_PER_MS)
 #define PERIOD_TICK UINT64_C(4166667) /* 1/240 s */
 
-/* --- output --- */
+/* --- output ------------------------------------------------------------------------ */
 
 uint8_t ps2_out_take(struct ps2_out *out)
 {
@@ -134,7 +134,7 @@ bool ps2_out_valid(const struct ps2_out *out)
            out->reply_count <= PS2_REPLIES && out->last_count <= PS2_REPLIES;
 }
 
-/* --- sequences (KB "Scan Codes") --- */
+/* --- sequences (KB "Scan Codes") --------------------------------------------------- */
 
 struct sequence {
     uint8_t bytes[SEQUENCE_MAX];
@@ -282,7 +282,7 @@ static void send_key(struct ps2_kbd *kbd, unsigned code, bool press)
     }
 }
 
-/* --- keys --- */
+/* --- keys -------------------------------------------------------------------------- */
 
 static uint8_t modifier(unsigned code)
 {
@@ -388,7 +388,7 @@ uint8_t ps2_kbd_take(struct ps2_kbd *kbd)
     return byte;
 }
 
-/* --- commands --- */
+/* --- commands ---------------------------------------------------------------------- */
 
 static void all_types(struct ps2_kbd *kbd, uint8_t type)
 {
@@ -576,7 +576,7 @@ void ps2_kbd_write(struct ps2_kbd *kbd, uint8_t byte, uint64_t now_ns, bool slow
     ps2_reply(&kbd->out, PS2_RESEND);
 }
 
-/* --- life --- */
+/* --- life -------------------------------------------------------------------------- */
 
 void ps2_kbd_power(struct ps2_kbd *kbd)
 {

@@ -96,7 +96,7 @@ extern const struct ps2_key ps2_keys[PS2_KEYS];
 /* What controllers, and keyboards in set 1, make of a code of set 2. F0h is not in it. */
 extern const uint8_t ps2_set2_to_set1[256];
 
-/* --- output --- */
+/* --- output ------------------------------------------------------------------------ */
 
 static inline bool ps2_has(const struct ps2_out *out)
 {
@@ -112,7 +112,7 @@ void ps2_flush(struct ps2_out *out);
 void ps2_repeat_last(struct ps2_out *out);
 bool ps2_out_valid(const struct ps2_out *out);
 
-/* --- keyboard; slow: the self test takes its time --- */
+/* --- keyboard; slow: the self test takes its time ---------------------------------- */
 
 void ps2_kbd_power(struct ps2_kbd *kbd);
 uint8_t ps2_kbd_take(struct ps2_kbd *kbd);
@@ -124,7 +124,7 @@ void ps2_kbd_repeat(struct ps2_kbd *kbd, uint64_t due_ns, uint64_t now_ns);
 void ps2_kbd_bat_done(struct ps2_kbd *kbd);
 bool ps2_kbd_valid(const struct ps2_kbd *kbd);
 
-/* --- mouse --- */
+/* --- mouse ------------------------------------------------------------------------- */
 
 void ps2_mouse_power(struct ps2_mouse *mouse);
 uint8_t ps2_mouse_take(struct ps2_mouse *mouse, uint64_t now_ns);

@@ -99,7 +99,7 @@ struct i8259 {
     bool slave; /* SP#/EN# is low */
 };
 
-/* --- priorities --- */
+/* --- priorities -------------------------------------------------------------------- */
 
 /* PIIX3: where there is an ELCR, LTIM has no effect. */
 static uint8_t level_triggered(const struct i8259 *pic)
@@ -181,7 +181,7 @@ static unsigned winner(const struct i8259 *pic)
     return NO_LEVEL;
 }
 
-/* --- interrupt sequence --- */
+/* --- interrupt sequence ------------------------------------------------------------ */
 
 /* DS "Automatic Rotation", "Specific Rotation". */
 static void lowest_is(struct i8259 *pic, unsigned level)
@@ -228,7 +228,7 @@ static void inta_took(void *state, unsigned index)
     acknowledge(pic, winner(pic));
 }
 
-/* --- initialization --- */
+/* --- initialization ---------------------------------------------------------------- */
 
 /* DS "Initialization Command Words 1 and 2" a-f. That ISR is cleared, too, is not said there; PC
  * firmware that starts again with an interrupt in service needs it. */
@@ -301,7 +301,7 @@ static bool wants_icw4(const void *state)
     return ((const struct i8259 *)state)->step == STEP_ICW4;
 }
 
-/* --- operation command words --- */
+/* --- operation command words ------------------------------------------------------- */
 
 /* DS "End of Interrupt": the specific EOI names its level; the non-specific one takes the highest
  * in service, except that one masked in special mask mode is not cleared. */
@@ -363,7 +363,7 @@ static void command_wrote(void *state, unsigned index, uint64_t value, uint64_t 
     }
 }
 
-/* --- reading --- */
+/* --- reading ----------------------------------------------------------------------- */
 
 /* DS "Poll Command": the next RD#, whatever A0, is the poll; it overrides the status read. */
 static uint64_t status_read(const void *state, unsigned index)
@@ -396,7 +396,7 @@ static void read_took(void *state, unsigned index)
     pic->poll = 0;
 }
 
-/* --- ELCR --- */
+/* --- ELCR -------------------------------------------------------------------------- */
 
 static bool has_elcr(const void *state)
 {
@@ -413,7 +413,7 @@ static void elcr_wrote(void *state, unsigned index, uint64_t value, uint64_t old
     pic->elcr &= pic->elcr_mask;
 }
 
-/* --- tables --- */
+/* --- tables ------------------------------------------------------------------------ */
 
 static const DevemuBits command_bits[] = {
     {"R", OCW2_R},
@@ -541,7 +541,7 @@ static const DevemuBank banks[] = {
                    .reg_count = DEVEMU_N_ELEMENTS(inta_regs)},
 };
 
-/* --- lines, reset --- */
+/* --- lines, reset ------------------------------------------------------------------ */
 
 static void i8259_input(void *state, unsigned line, bool level)
 {

@@ -68,7 +68,7 @@ struct fw_cfg {
 
 static const uint8_t signature[4] = {'Q', 'E', 'M', 'U'};
 
-/* --- byte order: all that is in guest memory is big-endian (FW "DMA") --- */
+/* --- byte order: all that is in guest memory is big-endian (FW "DMA") -------------- */
 
 static uint32_t swap32(uint32_t value)
 {
@@ -114,7 +114,7 @@ static void dma_access_finish(struct fw_cfg *cfg, uint64_t addr, bool error)
     devemu_dma_write(cfg->dev, addr, raw, sizeof(raw));
 }
 
-/* --- items --- */
+/* --- items ------------------------------------------------------------------------- */
 
 static void item_find(struct fw_cfg *cfg)
 {
@@ -164,7 +164,7 @@ static void item_advance(struct fw_cfg *cfg, uint32_t len)
     cfg->offset = len <= UINT32_MAX - cfg->offset ? cfg->offset + len : UINT32_MAX;
 }
 
-/* --- DMA --- */
+/* --- DMA --------------------------------------------------------------------------- */
 
 /* FW "Data Register": behind the item's end every byte is zero. */
 static bool dma_zeros(struct fw_cfg *cfg, uint64_t addr, uint32_t len)
@@ -220,7 +220,7 @@ static bool dma_do(struct fw_cfg *cfg, const struct dma_access *access)
     return true;
 }
 
-/* --- registers --- */
+/* --- registers --------------------------------------------------------------------- */
 
 static bool has_dma(const void *state)
 {
@@ -281,7 +281,7 @@ static void dma_low_wrote(void *state, unsigned index, uint64_t value, uint64_t 
     dma_access_finish(cfg, addr, !dma_do(cfg, &access));
 }
 
-/* --- tables --- */
+/* --- tables ------------------------------------------------------------------------ */
 
 static const DevemuReg io_regs[] = {
     {
@@ -334,7 +334,7 @@ static const DevemuBank banks[] = {
                  .reg_count = DEVEMU_N_ELEMENTS(io_regs)},
 };
 
-/* --- configuration, reset --- */
+/* --- configuration, reset ---------------------------------------------------------- */
 
 static bool fw_cfg_configure(void *state, const char **ret_property, const char **ret_message)
 {

@@ -52,7 +52,7 @@ struct port61 {
     uint32_t levels; /* of the inputs */
 };
 
-/* --- behaviour --- */
+/* --- behaviour --------------------------------------------------------------------- */
 
 /* DS: bit 4 goes back and forth with every refresh cycle. */
 static bool refresh_toggle(const struct port61 *p)
@@ -112,7 +112,7 @@ static void port61_input(void *state, unsigned line, bool level)
     latch_sources(p);
 }
 
-/* --- tables --- */
+/* --- tables ------------------------------------------------------------------------ */
 
 static const DevemuBits nmisc_bits[] = {
     {"TMR2_EN", NMISC_TMR2_EN},     {"SPKR_EN", NMISC_SPKR_EN}, {"SERR_DIS", NMISC_SERR_DIS},
@@ -143,7 +143,7 @@ static const DevemuBank banks[] = {
                  .reg_count = DEVEMU_N_ELEMENTS(io_regs)},
 };
 
-/* --- lines, reset --- */
+/* --- lines, reset ------------------------------------------------------------------ */
 
 /* DS: the speaker has counter 2's output, let through by bit 1. */
 static uint64_t port61_lines(const void *state)

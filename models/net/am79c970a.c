@@ -28,9 +28,7 @@
  */
 #include "pcnet.h"
 
-/* --- access to the registers: DS "I/O Resources"
- * --------------------------------------------------
- */
+/* --- access to the registers: DS "I/O Resources" ----------------------------------- */
 
 static bool is_wio(const void *state)
 {
@@ -214,9 +212,7 @@ static const DevemuReg io_regs[] = {
     },
 };
 
-/* --- PCI configuration space: what BCR22 decides
- * ---------------------------------------------------
- */
+/* --- PCI configuration space: what BCR22 decides ----------------------------------- */
 
 static uint64_t min_gnt_read(const void *state, unsigned index)
 {
@@ -272,9 +268,7 @@ static const DevemuPci pci = {
     .rom = "rom",
 };
 
-/* --- reset, lines
- * ------------------------------------------------------------------------------------
- */
+/* --- reset, lines ------------------------------------------------------------------ */
 
 /* DS "H_RESET": the EEPROM is read at its end. S_RESET is the Reset register's. */
 static void am79c970a_reset(void *state, DevemuReset kind)
@@ -391,9 +385,7 @@ static const DevemuBank banks[] = {
                      .lanes = true},
 };
 
-/* --- fields, timers, properties
- * -------------------------------------------------------------------------
- */
+/* --- fields, timers, properties ---------------------------------------------------- */
 
 static const DevemuField fields[] = {
     DEVEMU_SKIP(struct pcnet, lance.chip),

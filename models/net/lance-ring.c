@@ -17,9 +17,7 @@
  */
 #include "lance.h"
 
-/* --- rings
- * ----------------------------------------------------------------------------------------
- */
+/* --- rings ------------------------------------------------------------------------- */
 
 static void ring_open(const struct lance *s, struct lance_ring *ring, const uint16_t *base,
                       const uint16_t *at)
@@ -94,9 +92,7 @@ void lance_rings_show(struct lance *s)
     lance_set_pair(lance_csr18(s, CSR_NNXDA), ring.at);
 }
 
-/* --- descriptors
- * ----------------------------------------------------------------------------------
- */
+/* --- descriptors ------------------------------------------------------------------- */
 
 /* The ownership bit first, then what it guards. */
 static void md_decode(const struct lance_ring *ring, uint32_t high, const uint8_t *d,
@@ -188,9 +184,7 @@ bool lance_md_misc(struct lance *s, const struct lance_ring *ring, uint32_t misc
     return true;
 }
 
-/* --- buffers
- * --------------------------------------------------------------------------------------
- */
+/* --- buffers ----------------------------------------------------------------------- */
 
 /* DS CSR3: BSWP swaps the bytes of buffers, and of nothing else. */
 bool lance_buffer_read(struct lance *s, uint32_t addr, uint8_t *to, size_t len)

@@ -25,9 +25,7 @@ enum {
     NO_MATCH = -1,
 };
 
-/* --- address matching
- * -------------------------------------------------------------------------------
- */
+/* --- address matching -------------------------------------------------------------- */
 
 static bool logical_match(const struct lance *s, const uint8_t *address)
 {
@@ -91,9 +89,7 @@ static void receive_magic(struct lance *s, const uint8_t *data, size_t len)
     }
 }
 
-/* --- storing
- * ------------------------------------------------------------------------------------------
- */
+/* --- storing ----------------------------------------------------------------------- */
 
 struct rx_frame {
     DevemuSlice slices[4]; /* alignment, data, padding, FCS */
@@ -227,9 +223,7 @@ static void deliver(struct lance *s, struct rx_frame *frame)
     lance_rx_ring_keep(s, &ring, &md);
 }
 
-/* --- from the wire to a frame
- * --------------------------------------------------------------------------
- */
+/* --- from the wire to a frame ------------------------------------------------------ */
 
 /* DS CSR4, ASTRP_RCV: with an 802.3 length below 46, padding and FCS are left out. */
 static bool strips(const struct lance *s, const uint8_t *data, size_t len, size_t *ret_keep)
@@ -406,9 +400,7 @@ size_t lance_receive(void *state, const uint8_t *data, size_t len)
     return len;
 }
 
-/* --- waiting
- * --------------------------------------------------------------------------------------------
- */
+/* --- waiting ----------------------------------------------------------------------- */
 
 size_t lance_ready(const void *state)
 {

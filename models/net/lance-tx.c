@@ -20,9 +20,7 @@
 
 static const uint8_t zeros[LANCE_MIN_FRAME];
 
-/* --- the end of a frame
- * ---------------------------------------------------------------------------
- */
+/* --- the end of a frame ------------------------------------------------------------ */
 
 /* The truth table of DS CSR5 (TOKINTD, LTINTEN) and TMD1 (LTINT): errors always interrupt. */
 static bool interrupts(const struct lance *s, uint8_t status, bool error)
@@ -63,9 +61,7 @@ static void underflow(struct lance *s, struct lance_ring *ring, const struct lan
     }
 }
 
-/* --- what becomes of a frame
- * ----------------------------------------------------------------------
- */
+/* --- what becomes of a frame ------------------------------------------------------- */
 
 /* DS TMD1, ADD_FCS and NO_FCS; DS CSR4, APAD_XMT: padding brings an FCS whatever DXMTFCS says, and
  * makes bit 29 ineffective. */
@@ -184,9 +180,7 @@ static void jabber(struct lance *s)
     }
 }
 
-/* --- a frame from the ring
- * -------------------------------------------------------------------------
- */
+/* --- a frame from the ring --------------------------------------------------------- */
 
 struct tx_pieces {
     size_t len;  /* bytes so far */
@@ -273,9 +267,7 @@ static void tx_one(struct lance *s, struct lance_ring *ring, struct lance_md *md
     tx_finish(s, ring, md, errors);
 }
 
-/* --- the usual kind
- * --------------------------------------------------------------------------------
- */
+/* --- the usual kind ---------------------------------------------------------------- */
 
 struct tx_item {
     uint8_t *d; /* the descriptor, in the view */
@@ -356,9 +348,7 @@ static unsigned tx_burst(struct lance *s, struct lance_ring *ring, unsigned budg
     return budget;
 }
 
-/* --- the ring
- * --------------------------------------------------------------------------------------
- */
+/* --- the ring ---------------------------------------------------------------------- */
 
 /* DS "Transmit Descriptor Table Entry": a descriptor that is ours but begins no frame is given
  * back, and the next one is looked at. False: there is none for us. */

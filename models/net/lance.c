@@ -13,8 +13,7 @@
  */
 #include "lance.h"
 
-/* --- access conditions -------------------------------------------------------------------------
- */
+/* --- access conditions ------------------------------------------------------------- */
 
 bool lance_stopped(const void *state)
 {
@@ -30,8 +29,7 @@ bool lance_stopped_or_suspended(const void *state)
     return (s->csr0 & CSR0_STOP) != 0 || lance_suspended(s);
 }
 
-/* --- interrupts: CSR0, CSR3, CSR4, CSR5 --------------------------------------------------------
- */
+/* --- interrupts: CSR0, CSR3, CSR4, CSR5 -------------------------------------------- */
 
 static bool intr(const struct lance *s)
 {
@@ -65,8 +63,7 @@ uint64_t lance_csr0_read(const void *state, unsigned index)
     return value;
 }
 
-/* --- polling: CSR46, CSR47 ----------------------------------------------------------------------
- */
+/* --- polling: CSR46, CSR47 --------------------------------------------------------- */
 
 /* DS CSR47: two's complement of the interval in clocks; bits 3-0 are not looked at; 0 is 65536. */
 static uint64_t poll_interval_ns(const struct lance *s)
@@ -116,8 +113,7 @@ void lance_poll_expired(void *state, uint64_t due_ns)
     }
 }
 
-/* --- suspend, Magic Packet: neither ring is touched, and positions are kept ----------------------
- */
+/* --- suspend, Magic Packet: neither ring is touched, and positions are kept -------- */
 
 static void pause_work(struct lance *s)
 {
@@ -183,8 +179,7 @@ void lance_csr5_wrote(void *state, unsigned index, uint64_t value, uint64_t old)
     lance_suspend_if_idle(s);
 }
 
-/* --- initialisation -----------------------------------------------------------------------------
- */
+/* --- initialisation ---------------------------------------------------------------- */
 
 /* DS "Initialization Block", SSIZE32 = 0: 12 words; the highest address byte is CSR2's. */
 static bool init_block16(struct lance *s)
@@ -278,8 +273,7 @@ void lance_init_expired(void *state, uint64_t due_ns)
     init_now(state);
 }
 
-/* --- CSR0 ---------------------------------------------------------------------------------------
- */
+/* --- CSR0 -------------------------------------------------------------------------- */
 
 /* DS CSR0: STOP ends all activity; what it leaves of each register is in the tables. */
 void lance_stop(struct lance *s)
@@ -349,8 +343,7 @@ void lance_csr0_wrote(void *state, unsigned index, uint64_t value, uint64_t old)
     }
 }
 
-/* --- errors, link, reset ------------------------------------------------------------------------
- */
+/* --- errors, link, reset ----------------------------------------------------------- */
 
 void lance_bus_error(struct lance *s, const char *text)
 {

@@ -7,9 +7,7 @@
 
 #define LED_STRETCH_NS UINT64_C(26000000) /* DS BCR4, PSE: 26 ms at least */
 
-/* --- lamps: BCR4 to BCR7
- * --------------------------------------------------------------------------
- */
+/* --- lamps: BCR4 to BCR7 ----------------------------------------------------------- */
 
 /* The signals that each enable bit lets through. Without PSE the pulses of a frame are too short
  * for any eye, and only what lasts is shown. */
@@ -116,9 +114,7 @@ static bool led_writable(const void *state)
     return (p->bcr2 & BCR2_LEDPE) != 0;
 }
 
-/* --- the others
- * -------------------------------------------------------------------------------------
- */
+/* --- the others -------------------------------------------------------------------- */
 
 /* What the engine has to know of BCR2. */
 void pcnet_ports(struct pcnet *p)
@@ -167,9 +163,7 @@ void pcnet_sws_wrote(void *state, unsigned index, uint64_t value, uint64_t old)
     p->lance.sws |= follow[style];
 }
 
-/* --- tables
- * -----------------------------------------------------------------------------------------
- */
+/* --- tables ------------------------------------------------------------------------ */
 
 static const DevemuBits bcr2_bits[] = {
     {"TMAULOOP", BCR2_TMAULOOP},

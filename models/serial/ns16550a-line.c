@@ -4,7 +4,7 @@
  */
 #include "ns16550a.h"
 
-/* --- the line: word length and baud rate (DS 8.1, 8.3) --- */
+/* --- the line: word length and baud rate (DS 8.1, 8.3) ----------------------------- */
 
 static uint64_t divisor(const struct ns16550a *u)
 {
@@ -49,7 +49,7 @@ static uint64_t char_ns(const struct ns16550a *u)
     return u->latency == LATENCY_DATASHEET ? half_bits_ns(u, char_half_bits(u)) : 0;
 }
 
-/* --- receiver (DS 8.4, 8.5, 8.11) --- */
+/* --- receiver (DS 8.4, 8.5, 8.11) -------------------------------------------------- */
 
 static void timeout_start(struct ns16550a *u, uint64_t from_ns)
 {
@@ -211,7 +211,7 @@ size_t ns16550a_receive(void *state, const uint8_t *data, size_t len)
     return taken;
 }
 
-/* --- transmitter (DS 8.4, 8.11) --- */
+/* --- transmitter (DS 8.4, 8.11) ---------------------------------------------------- */
 
 static void thre_set(struct ns16550a *u)
 {

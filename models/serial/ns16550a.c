@@ -21,7 +21,7 @@ enum {
 
 static const uint8_t triggers[4] = {1, 4, 8, 14};
 
-/* --- modem control and status (DS 8.8, 8.9) --- */
+/* --- modem control and status (DS 8.8, 8.9) ---------------------------------------- */
 
 /* What the status register sees: the inputs, or in loopback the outputs. */
 static uint8_t modem_levels(const struct ns16550a *u)
@@ -78,7 +78,7 @@ static void uart_link(void *state, unsigned link)
     }
 }
 
-/* --- interrupts (DS 8.6, 8.11) --- */
+/* --- interrupts (DS 8.6, 8.11) ----------------------------------------------------- */
 
 static bool received_enough(const struct ns16550a *u)
 {
@@ -120,7 +120,7 @@ static uint64_t uart_lines(const void *state)
     return lines;
 }
 
-/* --- register callbacks --- */
+/* --- register callbacks ------------------------------------------------------------ */
 
 static bool dlab(const void *state)
 {
@@ -287,7 +287,7 @@ static void divisor_wrote(void *state, unsigned index, uint64_t value, uint64_t 
     ns16550a_go_on(state);
 }
 
-/* --- tables (DS 8.0, Table II) --- */
+/* --- tables (DS 8.0, Table II) ----------------------------------------------------- */
 
 static const DevemuBits ier_bits[] = {
     {"ERBFI", IER_ERBFI}, {"ETBEI", IER_ETBEI}, {"ELSI", IER_ELSI}, {"EDSSI", IER_EDSSI}, {0},
@@ -447,7 +447,7 @@ static const DevemuBank banks[] = {
                  .reg_count = DEVEMU_N_ELEMENTS(io_regs)},
 };
 
-/* --- reset (DS Table III) --- */
+/* --- reset (DS Table III) ---------------------------------------------------------- */
 
 static void uart_reset(void *state, DevemuReset kind)
 {

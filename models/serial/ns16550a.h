@@ -8,7 +8,7 @@
 
 #include <devemu/model.h>
 
-/* --- what the datasheet names --- */
+/* --- what the datasheet names ------------------------------------------------------ */
 
 /* DS 8.7 */
 enum {

@@ -9,7 +9,7 @@
 #define CLK_PULSES UINT64_C(715909)
 #define CLK_NS     UINT64_C(600000000)
 
-/* --- time --- */
+/* --- time -------------------------------------------------------------------------- */
 
 uint64_t pit_tick(uint64_t ns)
 {
@@ -27,7 +27,7 @@ uint64_t pit_ns(uint64_t tick)
     return whole * CLK_NS + (rest * CLK_NS + CLK_PULSES - 1) / CLK_PULSES;
 }
 
-/* --- a counter's mode and count --- */
+/* --- a counter's mode and count ---------------------------------------------------- */
 
 /* DS "Programming the 8254": M2 is not looked at in modes 2 and 3. */
 unsigned pit_mode(const struct pit *pit, unsigned n)
@@ -94,7 +94,7 @@ uint16_t pit_ce(const struct pit *pit, unsigned n)
     return pit->control[n] & CW_BCD ? to_bcd(value) : (uint16_t)value;
 }
 
-/* --- counting --- */
+/* --- counting ---------------------------------------------------------------------- */
 
 /* Modes 0, 1, 4 and 5: down to zero, then around. */
 static void count_once(struct pit *pit, unsigned n, uint64_t pulses)
@@ -196,7 +196,7 @@ void pit_settle(struct pit *pit, unsigned n, uint64_t tick)
     count_to(pit, n, tick);
 }
 
-/* --- OUT --- */
+/* --- OUT --------------------------------------------------------------------------- */
 
 /* The next pulse after base at which OUT may change, or something is to be looked at. */
 uint64_t pit_next_edge(const struct pit *pit, unsigned n)

@@ -46,7 +46,7 @@ enum {
 
 #define TICK_MAX (UINT64_C(1) << 54) /* 478 years: what a snapshot may hold */
 
-/* --- time and OUT --- */
+/* --- time and OUT ------------------------------------------------------------------ */
 
 static uint64_t now_tick(const struct pit *pit)
 {
@@ -99,7 +99,7 @@ static void edge2_due(void *state, uint64_t due_ns)
     edge_due(state, 2, due_ns);
 }
 
-/* --- writing counts --- */
+/* --- writing counts ---------------------------------------------------------------- */
 
 /* DS "Minimum and Maximum Initial Counts". */
 static void check_count(const struct pit *pit, unsigned n)
@@ -163,7 +163,7 @@ static void counter_wrote(void *state, unsigned n, uint64_t value, uint64_t old)
     schedule(pit, n, tick);
 }
 
-/* --- control words --- */
+/* --- control words ----------------------------------------------------------------- */
 
 /* DS "Counter Latch Command": held until read or programmed; another latch meanwhile is ignored. */
 static void latch_count(struct pit *pit, unsigned n)
@@ -245,7 +245,7 @@ static void control_wrote(void *state, unsigned index, uint64_t value, uint64_t 
     }
 }
 
-/* --- reading --- */
+/* --- reading ----------------------------------------------------------------------- */
 
 static bool reads_msb(const struct pit *pit, unsigned n)
 {
@@ -285,7 +285,7 @@ static void counter_took(void *state, unsigned n)
     }
 }
 
-/* --- GATE --- */
+/* --- GATE -------------------------------------------------------------------------- */
 
 /* DS "Mode 2", "Mode 3": OUT goes high at once when GATE falls. In mode 3 what CE holds stays. */
 static void gate_fell(struct pit *pit, unsigned n)
@@ -327,7 +327,7 @@ static void pit_input(void *state, unsigned line, bool level)
     schedule(pit, line, tick);
 }
 
-/* --- tables --- */
+/* --- tables ------------------------------------------------------------------------ */
 
 static const DevemuBits control_bits[] = {
     {"SC", 0xc0}, {"RW", CW_RW}, {"M", CW_M}, {"BCD", CW_BCD}, {0},
@@ -365,7 +365,7 @@ static const DevemuBank banks[] = {
                  .reg_count = DEVEMU_N_ELEMENTS(io_regs)},
 };
 
-/* --- reset, lines, snapshot --- */
+/* --- reset, lines, snapshot -------------------------------------------------------- */
 
 /* There is no reset pin. */
 static void pit_reset(void *state, DevemuReset kind)

@@ -6,7 +6,7 @@
  */
 #include "mc146818-time.h"
 
-/* --- divider chain --- */
+/* --- divider chain ----------------------------------------------------------------- */
 
 /* The 32.768 kHz of the crystal, as a fraction in lowest terms: so many ticks in so many ns. */
 #define CRYSTAL_TICKS UINT64_C(64)
@@ -98,7 +98,7 @@ uint64_t rtc_periodic_ns(const struct rtc *rtc, uint64_t count)
     return rtc_half_ns(rtc, 2 * count - 1);
 }
 
-/* --- how numbers are written: DS "Time, Calendar, and Alarm Locations" --- */
+/* --- how numbers are written: DS "Time, Calendar, and Alarm Locations" ------------- */
 
 static uint8_t pack(const struct rtc *rtc, unsigned value)
 {
@@ -126,7 +126,7 @@ static unsigned unpack_hour(const struct rtc *rtc, uint8_t value)
     return unpack(rtc, value & 0x7f) % 12 + (value & 0x80 ? 12 : 0);
 }
 
-/* --- calendar --- */
+/* --- calendar ---------------------------------------------------------------------- */
 
 static const uint8_t month_days[12] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
 
@@ -237,7 +237,7 @@ void rtc_set_base(struct rtc *rtc)
     rtc->ram[RTC_CENTURY] = pack(rtc, year / 100);
 }
 
-/* --- alarm --- */
+/* --- alarm ------------------------------------------------------------------------- */
 
 /* DS "Time, Calendar, and Alarm Locations": two ones at the top are "don't care". */
 static bool matches(uint8_t alarm, uint8_t packed)

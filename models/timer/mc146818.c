@@ -39,7 +39,7 @@ enum {
     LINE_NMI_MASK,
 };
 
-/* --- flags and interrupts --- */
+/* --- flags and interrupts ---------------------------------------------------------- */
 
 /* The flags that were set after one moment and up to another. */
 static uint8_t flags_between(const struct rtc *rtc, uint64_t from, uint64_t to)
@@ -127,7 +127,7 @@ static void event_due(void *state, uint64_t due_ns)
     schedule(rtc, now);
 }
 
-/* --- square wave --- */
+/* --- square wave ------------------------------------------------------------------- */
 
 static bool sqw_runs(const struct rtc *rtc)
 {
@@ -161,7 +161,7 @@ static void sqw_due(void *state, uint64_t due_ns)
     rtc->sqw_ns = rtc_half_ns(rtc, half);
 }
 
-/* --- changes of mode --- */
+/* --- changes of mode --------------------------------------------------------------- */
 
 /* Flags and time up to now, with everything as it was. */
 static void stop(struct rtc *rtc, uint64_t now)
@@ -241,7 +241,7 @@ static void alarm_wrote(struct rtc *rtc, unsigned at, uint64_t old)
     schedule(rtc, now);
 }
 
-/* --- register callbacks --- */
+/* --- register callbacks ------------------------------------------------------------ */
 
 static uint64_t time_read(const struct rtc *rtc, unsigned at)
 {
@@ -377,7 +377,7 @@ static void index_wrote(void *state, unsigned index, uint64_t value, uint64_t ol
     rtc->nmi_masked = (value & INDEX_NMI_MASK) != 0;
 }
 
-/* --- tables --- */
+/* --- tables ------------------------------------------------------------------------ */
 
 static const DevemuBits index_bits[] = {{"NMI_MASK", INDEX_NMI_MASK}, {"INDEX", INDEX}, {0}};
 static const DevemuBits a_bits[] = {{"UIP", A_UIP}, {"DV", A_DV}, {"RS", A_RS}, {0}};
@@ -547,7 +547,7 @@ static const DevemuBank banks[] = {
                    .reg_count = DEVEMU_N_ELEMENTS(cmos_regs)},
 };
 
-/* --- reset, lines, snapshot --- */
+/* --- reset, lines, snapshot -------------------------------------------------------- */
 
 static void power_on(struct rtc *rtc)
 {

@@ -226,7 +226,7 @@ Test(slirp, tftp_serves_the_folder)
     toy_unlink(path);
 }
 
-/* --- the host's network ----------------------------------------------------------------------- */
+/* --- the host's network ------------------------------------------------------------ */
 
 static int udp_client(uint16_t port)
 {
@@ -417,7 +417,7 @@ Test(slirp, routers_announce_themselves_over_ipv6)
     world_free(world);
 }
 
-/* --- time ------------------------------------------------------------------------------------- */
+/* --- time -------------------------------------------------------------------------- */
 
 Test(slirp, on_a_programs_clock_the_same_frames_come_at_the_same_times)
 {
@@ -466,7 +466,7 @@ Test(slirp, a_device_that_floods_and_never_receives_cannot_fill_the_memory)
     world_free(world);
 }
 
-/* --- options ---------------------------------------------------------------------------------- */
+/* --- options ----------------------------------------------------------------------- */
 
 static void refuses(const char *options, const char *message)
 {

@@ -378,7 +378,7 @@ static const DevemuModel devemu_model_duck = {
     .is_net = true,
 };
 
-/* --- a host for it ---------------------------------------------------------------------------- */
+/* --- a host for it ----------------------------------------------------------------- */
 
 typedef struct Pond {
     DevemuDevice *dev;

@@ -57,8 +57,7 @@ static void assert_replays(void)
     cr_assert_null(devemu_replay_report(r));
 }
 
-/* --- recording
- * ---------------------------------------------------------------------------------------- */
+/* --- recording --------------------------------------------------------------------- */
 
 Test(record, a_recorded_life_replays_to_identical_outputs)
 {
@@ -259,8 +258,7 @@ Test(record, a_recording_that_was_killed_is_good_to_its_last_whole_event)
     pond_free(pond);
 }
 
-/* --- differences
- * -------------------------------------------------------------------------------------- */
+/* --- differences ------------------------------------------------------------------- */
 
 typedef struct Case {
     DuckBug bug;
@@ -382,8 +380,7 @@ Test(record, a_model_of_another_name_can_be_tried_on_a_log)
     cr_assert_eq(devemu_replay_position(r), 9);
 }
 
-/* --- seeking
- * ------------------------------------------------------------------------------------------ */
+/* --- seeking ----------------------------------------------------------------------- */
 
 static char *picture(DevemuReplay *r)
 {
@@ -456,8 +453,7 @@ Test(record, an_event_of_the_log_has_a_text)
     cr_assert_str_eq(text, "9 at 700 ns: receive 5 bytes: 6f 74 68 65 72\n    answer: 00\n");
 }
 
-/* --- bad logs
- * ----------------------------------------------------------------------------------------- */
+/* --- bad logs ---------------------------------------------------------------------- */
 
 static void assert_sentence(const GError *error)
 {
@@ -597,8 +593,7 @@ Test(record, a_forged_log_does_no_harm)
     }
 }
 
-/* --- composition
- * -------------------------------------------------------------------------------------- */
+/* --- composition ------------------------------------------------------------------- */
 
 static void count_line(void *opaque, const char *line)
 {

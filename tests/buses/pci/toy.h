@@ -9,7 +9,7 @@
 
 #include <criterion/criterion.h>
 
-/* --- the device: ports that do what they are told -------------------------------- */
+/* --- the device: ports that do what they are told ---------------------------------- */
 
 enum {
     TOY_IO,
@@ -210,7 +210,7 @@ static const DevemuPci toy_bridge_pci = {
 };
 G_GNUC_UNUSED static const DevemuModel toy_bridge_model = TOY_MODEL("toy-bridge", &toy_bridge_pci);
 
-/* --- the host -------------------------------------------------------------------- */
+/* --- the host ---------------------------------------------------------------------- */
 
 #define HOST_RAM 0x10000
 
@@ -297,7 +297,7 @@ static const DevemuHostOps host_ops = {
     .msi = host_msi,
 };
 
-/* --- helpers --------------------------------------------------------------------- */
+/* --- helpers ----------------------------------------------------------------------- */
 
 G_GNUC_UNUSED static DevemuDevice *make(const DevemuModel *model, const char *options)
 {

@@ -214,7 +214,7 @@ Test(vga, tables_keep_their_word, .timeout = 120)
     cr_assert_eq(devemu_conformance(&devemu_model_vga, NULL), 0);
 }
 
-/* --- ports --- */
+/* --- ports ------------------------------------------------------------------------- */
 
 /* VS "Miscellaneous Output Register" bit 0. */
 Test(vga, the_crt_controller_moves_with_the_misc_register)
@@ -366,7 +366,7 @@ Test(vga, vertical_interrupt)
     cr_assert_not(devemu_fake_line(fake, 0));
 }
 
-/* --- memory --- */
+/* --- memory ------------------------------------------------------------------------ */
 
 /* VS "Miscellaneous Register" (GR6): four windows; Miscellaneous Output bit 1 opens them. */
 Test(vga, the_window_moves)
@@ -507,7 +507,7 @@ Test(vga, chain_4_is_linear)
     cr_assert_eq(peek(fake, 0x1004), 0x77);
 }
 
-/* --- the screen --- */
+/* --- the screen -------------------------------------------------------------------- */
 
 /* VS "BIOS Modes", mode 3: 720 by 400, characters of 9 by 16. */
 Test(vga, text_mode_draws_the_font)

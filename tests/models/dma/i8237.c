@@ -119,7 +119,7 @@ Test(i8237, tables_keep_their_word)
     cr_assert_eq(devemu_conformance(&devemu_model_i8237, "width=16,cascaded=on"), 0);
 }
 
-/* --- registers --- */
+/* --- registers --------------------------------------------------------------------- */
 
 /* DS "Clear First/Last Flip-Flop"; base and current are written together, current is read. */
 Test(i8237, addresses_and_counts_go_by_bytes)
@@ -257,7 +257,7 @@ Test(i8237, page_registers_read_back)
     }
 }
 
-/* --- transfers --- */
+/* --- transfers --------------------------------------------------------------------- */
 
 /* DS "Transfer Types": write is to memory. */
 Test(i8237, a_write_transfer_moves_bytes_to_memory)
@@ -491,7 +491,7 @@ Test(i8237, an_external_eop_ends_the_service)
     cr_assert_eq(in16(fake, 3), 9);
 }
 
-/* --- memory-to-memory --- */
+/* --- memory-to-memory -------------------------------------------------------------- */
 
 static void memory_setup(DevemuFake *fake, uint8_t mode0, uint8_t mode1, unsigned count)
 {
@@ -602,7 +602,7 @@ Test(i8237, it_does_not_answer_its_own_cycles)
     cr_assert_eq(value, 0xff);
 }
 
-/* --- the second controller of a PC --- */
+/* --- the second controller of a PC ------------------------------------------------- */
 
 /* AT: registers at every second port, addresses and counts of words, bit 0 of the page unused. */
 Test(i8237, with_sixteen_bits_it_moves_words)

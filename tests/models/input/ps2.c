@@ -35,7 +35,7 @@ static void mouse_rate(DevemuFake *fake, uint8_t rate)
     mouse_ack(fake, rate);
 }
 
-/* --- keyboard: codes --- */
+/* --- keyboard: codes --------------------------------------------------------------- */
 
 /* KB "Scan Code Set 2". */
 Test(ps2_keyboard, keys_have_codes_of_set_2)
@@ -139,7 +139,7 @@ Test(ps2_keyboard, types_of_single_keys_can_be_set)
     assert_bytes(fake, "1c f0 1c 1b f0 1b");
 }
 
-/* --- keyboard: typematic --- */
+/* --- keyboard: typematic ----------------------------------------------------------- */
 
 /* KB "Typematic": by default after 500 ms, then 10.9 times a second; release ends it. */
 Test(ps2_keyboard, a_held_key_repeats)
@@ -204,7 +204,7 @@ Test(ps2_keyboard, the_last_key_repeats)
     cr_assert_eq(data(fake), 0x1b);
 }
 
-/* --- keyboard: buffer and commands --- */
+/* --- keyboard: buffer and commands ------------------------------------------------- */
 
 /* KB "Keyboard Buffer": 16 bytes, then 00h; a sequence is in whole or not at all. */
 Test(ps2_keyboard, a_full_buffer_ends_in_an_overrun_code)
@@ -297,7 +297,7 @@ Test(ps2_keyboard, resend)
     assert_bytes(fake, "1c");
 }
 
-/* --- mouse --- */
+/* --- mouse ------------------------------------------------------------------------- */
 
 /* MS command FFh. */
 Test(ps2_mouse, reset_tells_of_the_self_test_and_the_identity)

@@ -602,7 +602,7 @@ Test(i8259, linux_finds_and_initializes_it)
     cr_assert_eq(devemu_fake_script(fake, steps, G_N_ELEMENTS(steps)), -1);
 }
 
-/* --- the pair of a PC -------------------------------------------------------------------- */
+/* --- the pair of a PC -------------------------------------------------------------- */
 
 typedef struct Pair {
     DevemuDevice *chips[2];

@@ -2,9 +2,7 @@
 /* Am79C970A: reception. DS "Receive Operation", RMD1, RMD2, CSR3 (LAPP), CSR4, CSR15, CSR122. */
 #include "nic.h"
 
-/* --- buffers
- * -----------------------------------------------------------------------------------------
- */
+/* --- buffers ----------------------------------------------------------------------- */
 
 /* A limit of three descriptors is a known mistake of models. */
 Test(am79c970a_receive, spreads_a_frame_over_as_many_buffers_as_it_takes)
@@ -91,9 +89,7 @@ Test(am79c970a_receive, the_fcs_may_fall_across_two_buffers)
     cr_assert_eq(rmd_count(f, 2, 1), 104);
 }
 
-/* --- missed frames
- * --------------------------------------------------------------------------------------
- */
+/* --- missed frames ----------------------------------------------------------------- */
 
 /* DS CSR0, MISS; CSR112; CSR4, MFCO */
 Test(am79c970a_receive, counts_missed_frames_and_says_when_the_count_wraps)
@@ -157,9 +153,7 @@ Test(am79c970a_receive, needs_a_link)
     cr_assert_eq(md_status(f, 2, RX_RING, 0), OWN);
 }
 
-/* --- addresses
- * ---------------------------------------------------------------------------------------------
- */
+/* --- addresses --------------------------------------------------------------------- */
 
 /* DS CSR15, RMD1. The hash of 01:00:5e:00:00:01 is bit 54 of the filter. */
 Test(am79c970a_receive, accepts_what_the_filters_say_and_tells_why)
@@ -207,9 +201,7 @@ Test(am79c970a_receive, accepts_what_the_filters_say_and_tells_why)
     }
 }
 
-/* --- short frames, stripping, alignment
- * -----------------------------------------------------------------------
- */
+/* --- short frames, stripping, alignment -------------------------------------------- */
 
 /* The station that sent it padded it: the backend saw it before that. */
 Test(am79c970a_receive, short_frames_of_the_network_arrive_padded)
@@ -340,9 +332,7 @@ Test(am79c970a_receive, swaps_buffers_with_bswp)
     cr_assert_eq(md_status(f, 2, RX_RING, 0), STP | ENP);
 }
 
-/* --- LAPP: DS CSR3, LAPPEN
- * ---------------------------------------------------------------------------------------
- */
+/* --- LAPP: DS CSR3, LAPPEN --------------------------------------------------------- */
 
 Test(am79c970a_receive, lapp_begins_frames_at_stp_and_returns_what_is_before)
 {
@@ -435,9 +425,7 @@ Test(am79c970a_receive, lapp_interrupts_after_the_first_buffer)
     cr_assert_eq(md_status(f, 2, RX_RING, 0), STP);
 }
 
-/* --- time
- * ----------------------------------------------------------------------------------------------------------
- */
+/* --- time -------------------------------------------------------------------------- */
 
 Test(am79c970a_receive, takes_the_next_frame_after_wire_time_with_the_datasheets_latency)
 {

@@ -22,8 +22,7 @@ static void expect_csrs(DevemuFake *f, const Value *values, size_t count)
     }
 }
 
-/* --- resets --------------------------------------------------------------------------------------
- */
+/* --- resets ------------------------------------------------------------------------ */
 
 Test(am79c970a_registers, have_the_datasheets_values_after_power_on)
 {
@@ -162,9 +161,7 @@ Test(am79c970a_registers, rap_is_cleared_by_s_reset_and_not_by_stop)
     cr_assert_eq(devemu_fake_read(f, 0, 0x12, 2), 0);
 }
 
-/* --- access conditions
- * -----------------------------------------------------------------------------
- */
+/* --- access conditions ------------------------------------------------------------- */
 
 /* "Read/Write accessible only when either the STOP or the SPND bit is set" */
 Test(am79c970a_registers, working_registers_are_written_with_stop_or_spnd_only)
@@ -315,9 +312,7 @@ Test(am79c970a_registers, of_other_members_of_the_family_are_not_there)
     }
 }
 
-/* --- CSR0
- * ------------------------------------------------------------------------------------------
- */
+/* --- CSR0 -------------------------------------------------------------------------- */
 
 /* A STOP bit that leaves TXON behind is a known mistake of models. */
 Test(am79c970a_registers, stop_wins_over_strt_and_init)
@@ -480,9 +475,7 @@ Test(am79c970a_registers, inea_alone_gates_the_pin_and_not_intr)
     cr_assert(devemu_fake_line(f, 0));
 }
 
-/* --- CSR4, CSR5
- * --------------------------------------------------------------------------------------
- */
+/* --- CSR4, CSR5 -------------------------------------------------------------------- */
 
 /* DS CSR4: UINTCMD sets UINT and clears itself. */
 Test(am79c970a_registers, uintcmd_makes_a_user_interrupt)
@@ -596,8 +589,7 @@ Test(am79c970a_registers, txdpoll_leaves_transmission_to_tdmd)
     cr_assert_eq(devemu_fake_sent_count(f), 1);
 }
 
-/* --- SPND ----------------------------------------------------------------------------------------
- */
+/* --- SPND -------------------------------------------------------------------------- */
 
 Test(am79c970a_registers, spnd_needs_stop_to_be_zero)
 {
@@ -698,9 +690,7 @@ Test(am79c970a_registers, stop_and_resets_end_spnd)
     cr_assert_eq(csr_read(f, 5), 0);
 }
 
-/* --- errors of the bus
- * -------------------------------------------------------------------------------
- */
+/* --- errors of the bus ------------------------------------------------------------- */
 
 /* DS CSR0, MERR; CSR5, SINT, which interrupts even without INEA. */
 Test(am79c970a_registers, merr_follows_a_failed_access)

@@ -3,9 +3,7 @@
  */
 #include "nic.h"
 
-/* --- the four software styles
- * ------------------------------------------------------------------------
- */
+/* --- the four software styles ------------------------------------------------------ */
 
 static void one_frame_each_way(unsigned style)
 {
@@ -127,9 +125,7 @@ Test(am79c970a_rings, csr2_gives_the_highest_address_byte_in_style_0)
     cr_assert_eq(csr_read(f, 0) & (CSR0_MERR | CSR0_IDON), CSR0_MERR);
 }
 
-/* --- places in the rings
- * -------------------------------------------------------------------------------
- */
+/* --- places in the rings ----------------------------------------------------------- */
 
 Test(am79c970a_rings, counters_run_from_the_length_up_and_begin_again)
 {
@@ -290,9 +286,7 @@ Test(am79c970a_rings, a_counter_of_zero_is_the_last_descriptor)
     cr_assert_eq(csr_pair(f, 34), TX_RING + 16);
 }
 
-/* --- ownership
- * -------------------------------------------------------------------------------------------
- */
+/* --- ownership --------------------------------------------------------------------- */
 
 /* A search of the whole ring for a descriptor that is owned is a known mistake of models. */
 Test(am79c970a_rings, the_receiver_waits_at_a_descriptor_that_is_not_owned)

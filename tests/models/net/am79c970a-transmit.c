@@ -9,9 +9,7 @@ static void send_one(DevemuFake *f, unsigned len, unsigned status)
     demand(f);
 }
 
-/* --- buffers
- * ----------------------------------------------------------------------------------------
- */
+/* --- buffers ----------------------------------------------------------------------- */
 
 Test(am79c970a_transmit, joins_buffers_from_stp_to_enp)
 {
@@ -98,9 +96,7 @@ Test(am79c970a_transmit, does_not_look_at_the_ones_bits)
     cr_assert_eq(devemu_fake_sent_count(f), 1);
 }
 
-/* --- padding, FCS
- * -------------------------------------------------------------------------------------
- */
+/* --- padding, FCS ------------------------------------------------------------------ */
 
 Test(am79c970a_transmit, sends_short_frames_as_they_are_without_apad)
 {
@@ -262,9 +258,7 @@ Test(am79c970a_transmit, babbles_at_1519_bytes_with_the_fcs_of_software)
     }
 }
 
-/* --- interrupts
- * ------------------------------------------------------------------------------------------
- */
+/* --- interrupts -------------------------------------------------------------------- */
 
 /* DS CSR5, TOKINTD and LTINTEN; TMD1, LTINT; errors interrupt in any case. */
 Test(am79c970a_transmit, tint_follows_the_truth_table)
@@ -306,9 +300,7 @@ Test(am79c970a_transmit, ltint_counts_with_enp)
     cr_assert_eq(csr_read(f, 0) & CSR0_TINT, CSR0_TINT);
 }
 
-/* --- errors
- * ------------------------------------------------------------------------------------------------
- */
+/* --- errors ------------------------------------------------------------------------ */
 
 /* DS TMD2, LCAR; CSR0, CERR. The port follows the link (ASEL), or is what PORTSEL says. */
 Test(am79c970a_transmit, loses_the_carrier_without_link)
@@ -411,9 +403,7 @@ Test(am79c970a_transmit, swaps_buffers_with_bswp)
     expect_sent(f, 1, frame, 64);
 }
 
-/* --- time
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- time -------------------------------------------------------------------------- */
 
 /* 10 Mb/s: 8 bytes of preamble, the frame, 4 of FCS, 800 ns each; 9.6 us of gap. */
 Test(am79c970a_transmit, takes_wire_time_with_the_datasheets_latency)

@@ -80,8 +80,7 @@ enum {
 static const uint8_t nic_mac[6] = {0x52, 0x54, 0x00, 0x12, 0x34, 0x56};
 static const uint8_t nic_broadcast[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 
-/* --- registers, WIO ------------------------------------------------------------------------------
- */
+/* --- registers, WIO ---------------------------------------------------------------- */
 
 static inline unsigned csr_read(DevemuFake *f, unsigned n)
 {
@@ -120,8 +119,7 @@ static inline void csr_set_pair(DevemuFake *f, unsigned n, uint32_t value)
     csr_write(f, n + 1, value >> 16);
 }
 
-/* --- rings: i-th descriptor of a ring, in the layout of a software style -------------------------
- */
+/* --- rings: i-th descriptor of a ring, in the layout of a software style ----------- */
 
 static inline uint8_t *md_at(DevemuFake *f, unsigned style, uint32_t ring, unsigned i)
 {
@@ -193,8 +191,7 @@ static inline void tx_give(DevemuFake *f, unsigned style, unsigned i, unsigned l
     md_set(f, style, TX_RING, i, TX_BUF + i * BUF_STEP, len, (uint8_t)(OWN | status));
 }
 
-/* --- initialisation ------------------------------------------------------------------------------
- */
+/* --- initialisation ---------------------------------------------------------------- */
 
 static inline void init_block(DevemuFake *f, unsigned style, unsigned mode, unsigned rlen,
                               unsigned tlen, uint64_t ladrf)
@@ -247,8 +244,7 @@ static inline void demand(DevemuFake *f)
     csr_write(f, 0, CSR0_TDMD | CSR0_INEA);
 }
 
-/* --- frames --------------------------------------------------------------------------------------
- */
+/* --- frames ------------------------------------------------------------------------ */
 
 /* Destination, source 02:00:00:00:00:01, type 88b5h, then numbers. */
 static inline void frame_make(uint8_t *frame, size_t len, const uint8_t *to)

@@ -238,7 +238,7 @@ Test(ns16550a, a_full_transmit_fifo_loses)
     cr_assert_eq(devemu_fake_guest_errors(fake), 1);
 }
 
-/* --- interrupts --- */
+/* --- interrupts -------------------------------------------------------------------- */
 
 /* DS 8.6: reading IIR serves THRE if it is shown; writing THR does, too. */
 Test(ns16550a, reading_iir_serves_thre)
@@ -327,7 +327,7 @@ Test(ns16550a, out2_gates_the_interrupt)
     cr_assert(devemu_fake_line(open, INTR));
 }
 
-/* --- receiver --- */
+/* --- receiver ---------------------------------------------------------------------- */
 
 /* DS 8.5 bits 6, 7: the interrupt comes with the trigger level and goes below it. */
 Test(ns16550a, trigger_level)
@@ -490,7 +490,7 @@ Test(ns16550a, what_is_on_the_wire_waits_for_room)
     cr_assert_eq(in(fake, LSR), 0x60);
 }
 
-/* --- modem --- */
+/* --- modem ------------------------------------------------------------------------- */
 
 /* DS 8.9: bits 0 to 3 tell changes and are cleared by reading; RI counts when it goes. */
 Test(ns16550a, modem_status_tells_changes)

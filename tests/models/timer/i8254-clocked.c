@@ -15,7 +15,7 @@ enum {
     STEPS = 200,
 };
 
-/* --- a counter that is clocked --- */
+/* --- a counter that is clocked ----------------------------------------------------- */
 
 typedef struct Counter {
     unsigned control; /* as in the status byte */
@@ -190,7 +190,7 @@ static void set_gate(Counter *c, bool level)
     c->gate = level;
 }
 
-/* --- both of them --- */
+/* --- both of them ------------------------------------------------------------------ */
 
 typedef struct Both {
     DevemuFake *fake;

@@ -83,7 +83,7 @@ Test(i8254, tables_keep_their_word)
     cr_assert_eq(devemu_conformance(&devemu_model_i8254, "gates=7,outputs=5"), 0);
 }
 
-/* --- DS "Mode 0: Interrupt on Terminal Count" --- */
+/* --- DS "Mode 0: Interrupt on Terminal Count" -------------------------------------- */
 
 Test(i8254, mode_0_raises_out_n_plus_1_pulses_after_the_count)
 {
@@ -197,7 +197,7 @@ Test(i8254, mode_0_measures_50_ms_for_linux)
     cr_assert_geq(devemu_fake_now(fake), 49999000);
 }
 
-/* --- DS "Mode 1: Hardware Retriggerable One-Shot" --- */
+/* --- DS "Mode 1: Hardware Retriggerable One-Shot" ---------------------------------- */
 
 Test(i8254, mode_1_gives_a_pulse_of_n_after_a_trigger)
 {
@@ -257,7 +257,7 @@ Test(i8254, mode_1_is_not_armed_without_a_count)
     cr_assert(devemu_fake_line(fake, 0));
 }
 
-/* --- DS "Mode 2: Rate Generator" --- */
+/* --- DS "Mode 2: Rate Generator" --------------------------------------------------- */
 
 Test(i8254, mode_2_is_low_for_one_pulse_of_n)
 {
@@ -336,7 +336,7 @@ Test(i8254, mode_2_with_a_count_of_1_is_a_mistake)
     cr_assert_eq(in(fake, 0), 6);
 }
 
-/* --- DS "Mode 3: Square Wave Mode" --- */
+/* --- DS "Mode 3: Square Wave Mode" ------------------------------------------------- */
 
 Test(i8254, mode_3_with_an_even_count_is_high_for_one_half)
 {
@@ -413,7 +413,7 @@ Test(i8254, modes_6_and_7_are_2_and_3)
     expect_change(fake, 1, true, 7);
 }
 
-/* --- DS "Mode 4: Software Triggered Strobe" --- */
+/* --- DS "Mode 4: Software Triggered Strobe" ---------------------------------------- */
 
 Test(i8254, mode_4_strobes_n_plus_1_pulses_after_the_count)
 {
@@ -456,7 +456,7 @@ Test(i8254, mode_4_stops_while_gate_is_low)
     expect_change(fake, 0, false, 23);
 }
 
-/* --- DS "Mode 5: Hardware Triggered Strobe" --- */
+/* --- DS "Mode 5: Hardware Triggered Strobe" ---------------------------------------- */
 
 Test(i8254, mode_5_strobes_n_plus_1_pulses_after_the_trigger)
 {
@@ -484,7 +484,7 @@ Test(i8254, mode_5_can_be_triggered_again)
     expect_change(fake, 0, true, 7);
 }
 
-/* --- DS "Programming the 8254", "Write Operations" --- */
+/* --- DS "Programming the 8254", "Write Operations" --------------------------------- */
 
 Test(i8254, zero_is_the_largest_count)
 {
@@ -556,7 +556,7 @@ Test(i8254, the_control_port_does_not_drive_the_bus)
     cr_assert_eq(in(fake, CONTROL), 0xff);
 }
 
-/* --- DS "Counter Latch Command" --- */
+/* --- DS "Counter Latch Command" ---------------------------------------------------- */
 
 Test(i8254, a_latched_count_stays_until_it_is_read)
 {
@@ -605,7 +605,7 @@ Test(i8254, reading_and_writing_have_their_own_byte_order)
     cr_assert_eq(count(fake, 0), 0x0200);
 }
 
-/* --- DS "Read-Back Command" --- */
+/* --- DS "Read-Back Command" -------------------------------------------------------- */
 
 Test(i8254, the_status_byte_shows_out_null_count_and_the_control_word)
 {
@@ -668,7 +668,7 @@ Test(i8254, a_second_status_latch_is_ignored)
     cr_assert_eq(status(fake, 0), 0x80 | LSB);
 }
 
-/* --- time --- */
+/* --- time -------------------------------------------------------------------------- */
 
 /* Linux with HZ = 100 (PIT_LATCH 11932) for an hour: the edges are where arithmetic puts them. */
 Test(i8254, mode_2_does_not_drift_in_an_hour)
@@ -720,7 +720,7 @@ Test(i8254, an_output_that_is_not_followed_has_no_deadline)
     cr_assert(devemu_fake_line(fake, 1));
 }
 
-/* --- a host that comes late --- */
+/* --- a host that comes late -------------------------------------------------------- */
 
 typedef struct Late {
     uint64_t now;

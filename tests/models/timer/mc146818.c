@@ -98,7 +98,7 @@ Test(mc146818, tables_keep_their_word)
     cr_assert_eq(devemu_conformance(&devemu_model_mc146818, "base=1234567890,sqw=on"), 0);
 }
 
-/* --- DS "Time, Calendar, and Alarm Locations" --- */
+/* --- DS "Time, Calendar, and Alarm Locations" -------------------------------------- */
 
 Test(mc146818, time_begins_at_base)
 {
@@ -214,7 +214,7 @@ Test(mc146818, a_time_byte_can_be_written_while_the_clock_runs)
     cr_assert_eq(stamp(fake), 0x090213230531);
 }
 
-/* --- DS "Register A", "Update Cycle" --- */
+/* --- DS "Register A", "Update Cycle" ----------------------------------------------- */
 
 /* Table 6: 244 us and the update cycle's 1984 us before the new time stands. */
 Test(mc146818, uip_is_set_before_and_during_the_update_cycle)
@@ -310,7 +310,7 @@ Test(mc146818, rate_0_gives_no_periodic_flag)
     cr_assert_eq(get(fake, C), 0);
 }
 
-/* --- DS "Register B" --- */
+/* --- DS "Register B" --------------------------------------------------------------- */
 
 Test(mc146818, set_stops_the_time_but_not_the_periodic_interrupt)
 {
@@ -372,7 +372,7 @@ Test(mc146818, a_reset_clears_enables_and_flags_and_keeps_the_time)
     cr_assert_eq(stamp(fake), 0x090213233132);
 }
 
-/* --- DS "Register C", "Interrupts" --- */
+/* --- DS "Register C", "Interrupts" ------------------------------------------------- */
 
 Test(mc146818, flags_are_set_without_enables_and_cleared_by_reading)
 {
@@ -431,7 +431,7 @@ Test(mc146818, there_is_a_deadline_only_for_an_interrupt)
     cr_assert_eq(devemu_device_deadline(devemu_fake_device(fake)), 101 * S);
 }
 
-/* --- alarm --- */
+/* --- alarm ------------------------------------------------------------------------- */
 
 Test(mc146818, the_alarm_comes_at_its_second)
 {
@@ -524,7 +524,7 @@ Test(mc146818, the_alarm_flag_is_found_after_a_long_jump)
     cr_assert_eq(get(fake, C), PF | AF | UF);
 }
 
-/* --- RAM, register D, the ports of the PC --- */
+/* --- RAM, register D, the ports of the PC ------------------------------------------ */
 
 Test(mc146818, the_ram_has_114_bytes)
 {
@@ -601,7 +601,7 @@ Test(mc146818, the_square_wave_has_the_selected_rate)
     cr_assert_eq(devemu_device_deadline(devemu_fake_device(fake)), DEVEMU_NEVER);
 }
 
-/* --- Linux --- */
+/* --- Linux ------------------------------------------------------------------------- */
 
 /* drivers/rtc/rtc-mc146818-lib.c, mc146818_avoid_UIP(): seconds, UIP, the rest, UIP, seconds. */
 Test(mc146818, linux_reads_the_time)
@@ -691,7 +691,7 @@ Test(mc146818, a_minute_has_61440_periodic_interrupts)
     cr_assert_eq(count, 61440);
 }
 
-/* --- a host that comes late --- */
+/* --- a host that comes late -------------------------------------------------------- */
 
 static uint64_t late_now(void *host)
 {
