@@ -36,8 +36,8 @@ extern "C" {
 typedef struct DevemuNet DevemuNet;
 
 /*
- * Make a network from a line of text: "slirp", "tap", "playback" or "null", then its options,
- * "name=value,...", a comma in a value written ",,". Every kind takes three more:
+ * Make a network from a line of text: "slirp", "tap", "stream", "playback" or "null", then its
+ * options, "name=value,...", a comma in a value written ",,". Every kind takes three more:
  *
  *     pcap=FILE    capture both directions (devemu_net_pcap_new())
  *     flush=N      write the capture out every N frames
@@ -81,6 +81,10 @@ DEVEMU_API uint64_t devemu_net_deadline(DevemuNet *net);
  * and its answer never share a moment.
  */
 DEVEMU_API void devemu_net_run(DevemuNet *net);
+
+/* Read what the network's descriptor has, now, and not when the context turns: then
+ * devemu_net_run() delivers it. For tap and stream; elsewhere nothing happens. */
+DEVEMU_API void devemu_net_fetch(DevemuNet *net);
 
 /* Write buffered captures and recordings out; false if a file could not take them. */
 DEVEMU_API bool devemu_net_flush(DevemuNet *net, GError **error);
@@ -134,6 +138,15 @@ DEVEMU_API DevemuNet *devemu_net_slirp_new(const char *options, GMainContext *co
  */
 DEVEMU_API DevemuNet *devemu_net_tap_new(const char *options, GMainContext *context,
                                          GError **error);
+
+/*
+ * A connected stream socket that carries frames, each behind its length (4 bytes, most significant
+ * first): what QEMU's -netdev socket speaks. Options: "fd=N", the socket,
+ * which is taken over; "queue=BYTES". When the other end closes it, or sends a length that no frame
+ * has, nothing more comes.
+ */
+DEVEMU_API DevemuNet *devemu_net_stream_new(const char *options, GMainContext *context,
+                                            GError **error);
 
 /*
  * Capture what passes to and from inner in a pcap file with nanosecond timestamps, of the network's

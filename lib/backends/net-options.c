@@ -51,10 +51,8 @@ static const struct {
     const char *name;
     DevemuNet *(*make)(const DevemuSetting *settings, GMainContext *context, GError **error);
 } kinds[] = {
-    {"null", null_new},
-    {"playback", playback_new},
-    {"slirp", net_slirp_new},
-    {"tap", net_tap_new},
+    {"null", null_new},         {"playback", playback_new}, {"slirp", net_slirp_new},
+    {"stream", net_stream_new}, {"tap", net_tap_new},
 };
 
 /* Take the settings that every kind has out of the list. */
@@ -117,7 +115,8 @@ static DevemuNet *make(const char *kind, DevemuSetting *settings, GMainContext *
         options_clear(common_options, &common);
         return net;
     }
-    options_refuse(error, "there is no network \"%s\"; there are null, playback, slirp, tap", kind);
+    options_refuse(
+        error, "there is no network \"%s\"; there are null, playback, slirp, stream, tap", kind);
     return NULL;
 }
 
@@ -170,4 +169,9 @@ DevemuNet *devemu_net_slirp_new(const char *options, GMainContext *context, GErr
 DevemuNet *devemu_net_tap_new(const char *options, GMainContext *context, GError **error)
 {
     return from_text(net_tap_new, options, context, error);
+}
+
+DevemuNet *devemu_net_stream_new(const char *options, GMainContext *context, GError **error)
+{
+    return from_text(net_stream_new, options, context, error);
 }

@@ -69,6 +69,7 @@ static const NetClass tap_class = {
     .send = tap_send,
     .watch = tap_watch,
     .fetch = tap_fetch,
+    .eager = true,
     .finish = tap_finish,
 };
 

@@ -157,6 +157,15 @@ void devemu_net_run(DevemuNet *net)
     }
 }
 
+void devemu_net_fetch(DevemuNet *net)
+{
+    g_return_if_fail(net != NULL);
+    net = net_source(net);
+    if (net->class->eager && !net_full(net)) {
+        net->class->fetch(net);
+    }
+}
+
 void devemu_net_set_clock(DevemuNet *net, DevemuNetClock *clock, void *opaque)
 {
     g_return_if_fail(net != NULL);

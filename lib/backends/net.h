@@ -42,6 +42,8 @@ typedef struct NetClass {
     void (*watch)(DevemuNet *net);
     /* Sources: fetch from the descriptors. Called only while the queue has room. */
     void (*fetch)(DevemuNet *net);
+    /* Sources whose fetch() may be called at any moment, not only behind a sleep. */
+    bool eager;
     /* The next moment of the clock at which expire() has something to do. */
     uint64_t (*deadline)(DevemuNet *net);
     void (*expire)(DevemuNet *net, uint64_t now);
@@ -105,6 +107,7 @@ DevemuNet *net_source(DevemuNet *net);
 /* Constructors from parsed settings, for devemu_net_new(). */
 DevemuNet *net_slirp_new(const DevemuSetting *settings, GMainContext *context, GError **error);
 DevemuNet *net_tap_new(const DevemuSetting *settings, GMainContext *context, GError **error);
+DevemuNet *net_stream_new(const DevemuSetting *settings, GMainContext *context, GError **error);
 
 /* Refuse: this build has no such part. NULL, for return. */
 void *net_missing(const char *what, const char *library, GError **error);
