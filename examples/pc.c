@@ -233,10 +233,14 @@ static void transcript(Pc *pc)
     }
     output = devemu_chr_output(pc->serial, &len);
     if (len > pc->printed) {
+        const char *until = pc->options.until;
+        /* The text may have begun before what is new. */
+        size_t from = until ? pc->printed - MIN(pc->printed, strlen(until) - 1) : 0;
+
         fwrite(output + pc->printed, 1, len - pc->printed, stdout);
         fflush(stdout);
         pc->printed = len;
-        if (pc->options.until && strstr(output, pc->options.until)) {
+        if (until && strstr(output + from, until)) {
             pc->quit = PC_FOUND;
         }
     }
@@ -325,6 +329,11 @@ static void run_cpu(Pc *pc)
     why = engine_run(pc->engine, until);
     pc->running = false;
     pc->target_ns = 0;
+    /* What the CPU came to behind the access that asked for a reset or for the end is of no
+     * account: the pins act at once. */
+    if (pc->reset || pc->quit) {
+        return;
+    }
     if (why == ENGINE_HALT) {
         halted(pc);
     } else if (why == ENGINE_SHUTDOWN || why == ENGINE_ERROR) {
@@ -496,64 +505,13 @@ static int run(Pc *pc)
     if (why == PC_DEAD) {
         fprintf(stderr, "pc: %s\n", pc->message);
     }
+    if (why == PC_TIME && pc->options.until) {
+        fprintf(stderr, "pc: COM1 did not print '%s' in the time given\n", pc->options.until);
+    }
     if (!write_files(pc)) {
         return 2;
     }
-    if (why == PC_DEAD || (why == PC_TIME && pc->options.until)) {
-        return 1;
-    }
-    return 0;
-}
-
-static bool parse(Pc *pc, int *argc, char ***argv, GError **error)
-{
-    PcOptions *o = &pc->options;
-    double seconds = 0;
-    gint64 stop_at = 0;
-    const GOptionEntry entries[] = {
-        {"firmware", 'f', 0, G_OPTION_ARG_FILENAME, &o->firmware, "BIOS image", "FILE"},
-        {"rom", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &o->roms, "option ROM (VGA BIOS ...)", "FILE"},
-        {"ram", 'm', 0, G_OPTION_ARG_INT, &o->ram_mib, "memory in MiB (64)", "N"},
-        {"nic", 0, 0, G_OPTION_ARG_STRING_ARRAY, &o->nics,
-         "network card: am79c970a,backend=slirp,tftp=DIR,bootfile=NAME,rom=FILE,mac=...", "TEXT"},
-        {"serial", 0, 0, G_OPTION_ARG_STRING, &o->serial,
-         "COM1: stdio, stdout, pty, file:PATH, fd:N, null", "TEXT"},
-        {"debug", 0, 0, G_OPTION_ARG_STRING, &o->debug, "port 402h: as --serial", "TEXT"},
-        {"screen", 0, 0, G_OPTION_ARG_FILENAME, &o->screen,
-         "write the screen as PNG at the end and on SIGUSR1", "FILE"},
-        {"trace", 0, 0, G_OPTION_ARG_FILENAME, &o->trace, "write every event of the devices",
-         "FILE"},
-        {"trace-device", 0, 0, G_OPTION_ARG_STRING, &o->trace_device, "only of this device",
-         "NAME"},
-        {"record", 0, 0, G_OPTION_ARG_FILENAME, &o->record, "log of the first network card",
-         "FILE"},
-        {"until", 0, 0, G_OPTION_ARG_STRING, &o->until, "stop when COM1 has printed this", "TEXT"},
-        {"limit", 0, 0, G_OPTION_ARG_DOUBLE, &seconds, "stop at this virtual time", "SECONDS"},
-        {"stop-at", 0, 0, G_OPTION_ARG_INT64, &stop_at, "the same in nanoseconds", "NS"},
-        {"load", 0, 0, G_OPTION_ARG_FILENAME, &o->load, "begin with this snapshot", "FILE"},
-        {"save", 0, 0, G_OPTION_ARG_FILENAME, &o->save, "write a snapshot at the end", "FILE"},
-        {"verbose", 'v', 0, G_OPTION_ARG_NONE, &o->verbose, "print what the guest does wrong",
-         NULL},
-        G_OPTION_ENTRY_NULL,
-    };
-    g_autoptr(GOptionContext) context = g_option_context_new("- a PC made of libdevemu's models");
-
-    o->ram_mib = 64;
-    g_option_context_add_main_entries(context, entries, NULL);
-    if (!g_option_context_parse(context, argc, argv, error)) {
-        return false;
-    }
-    if (o->firmware == NULL || *argc > 1 || seconds < 0 || stop_at < 0) {
-        g_set_error(error, DEVEMU_ERROR, DEVEMU_ERROR_OPTION, "%s%s",
-                    *argc > 1 ? "no such argument: " : "give a BIOS image with --firmware FILE",
-                    *argc > 1 ? (*argv)[1] : "");
-        return false;
-    }
-    o->stop_at = stop_at > 0 ? (uint64_t)stop_at : DEVEMU_NEVER;
-    if (seconds > 0) {
-        o->stop_at = (uint64_t)(seconds * 1e9);
-    }
-    return true;
+    return why == PC_DEAD || (why == PC_TIME && pc->options.until) ? 1 : 0;
 }
 
 int main(int argc, char **argv)
@@ -562,7 +520,7 @@ int main(int argc, char **argv)
     Pc pc = {0};
     int status;
 
-    if (!parse(&pc, &argc, &argv, &error)) {
+    if (!pc_options(&pc.options, &argc, &argv, &error)) {
         fprintf(stderr, "pc: %s\n", error->message);
         return 2;
     }

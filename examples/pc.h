@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * pc.h: what the files of the example VMM share: pc.c (the loop) and pc-snapshot.c.
+ * pc.h: what the files of the example VMM share: pc.c (the loop), pc-options.c and pc-snapshot.c.
  */
 #ifndef EXAMPLES_PC_H
 #define EXAMPLES_PC_H
@@ -10,8 +10,8 @@
 
 #include <stdio.h>
 
-/* What a basic block takes: a PC of about ten million instructions a second. A faster one would do no
- * more work here, but count more of its polling while it waits. */
+/* What a basic block takes: a PC of about ten million instructions a second. A faster one would do
+ * no more work here, but count more of its polling while it waits. */
 #define BLOCK_NS 500
 
 typedef struct PcOptions {
@@ -42,6 +42,9 @@ typedef struct Pc {
     bool running, reset, remap, live;
     bool watch; /* COM1 is kept in memory, printed, and searched */
 } Pc;
+
+/* False and one sentence in error. */
+bool pc_options(PcOptions *o, int *argc, char ***argv, GError **error);
 
 uint64_t pc_now(void *opaque);
 void pc_map_memory(Pc *pc);
