@@ -194,6 +194,16 @@ static bool is_vga_rom(const char *rom, gsize len)
            (uint8_t)rom[pcir + 0x0f] == 0x03;
 }
 
+static bool check_rom(const char *path, const char *rom, gsize len, GError **error)
+{
+    if (len >= 3 && (uint8_t)rom[0] == 0x55 && (uint8_t)rom[1] == 0xaa) {
+        return true;
+    }
+    g_set_error(error, DEVEMU_ERROR, DEVEMU_ERROR_FILE,
+                "ROM: %s is no option ROM: it does not begin with 55h AAh", path);
+    return false;
+}
+
 static bool add_rom(DevemuFwCfgBuilder *items, const char *path, GError **error)
 {
     g_autofree char *base = g_path_get_basename(path);
@@ -206,9 +216,7 @@ static bool add_rom(DevemuFwCfgBuilder *items, const char *path, GError **error)
         g_error_free(why);
         return false;
     }
-    if (len < 3 || (uint8_t)rom[0] != 0x55 || (uint8_t)rom[1] != 0xaa) {
-        g_set_error(error, DEVEMU_ERROR, DEVEMU_ERROR_FILE,
-                    "ROM: %s is no option ROM: it does not begin with 55h AAh", path);
+    if (!check_rom(path, rom, len, error)) {
         return false;
     }
     name = g_strdup_printf(
@@ -298,6 +306,16 @@ static void append_option(GString *to, const DevemuSetting *setting)
     g_string_append_printf(to, "%s%s=%s", to->len ? "," : "", setting->name, text);
 }
 
+/* A card carries any bytes; this board wants what its firmware would run. */
+static bool check_nic_rom(const char *path, GError **error)
+{
+    g_autofree char *rom = NULL;
+    gsize len;
+
+    return path == NULL || !g_file_get_contents(path, &rom, &len, NULL) ||
+           check_rom(path, rom, len, error);
+}
+
 /* Options that the model knows are its own, backend= names the network, the rest is the network's.
  */
 static DevemuDevice *make_nic(Board *board, const BoardConfig *config, const char *text,
@@ -309,6 +327,7 @@ static DevemuDevice *make_nic(Board *board, const BoardConfig *config, const cha
     g_autoptr(GString) rest = g_string_new(NULL);
     g_autofree char *backend = g_strdup("null");
     bool record = config->record && board->nics->len == 0;
+    bool named = false, good = true;
     DevemuSetting *settings;
     DevemuDevice *dev;
     DevemuNet *net;
@@ -325,19 +344,28 @@ static DevemuDevice *make_nic(Board *board, const BoardConfig *config, const cha
     }
     for (const DevemuSetting *s = settings; s->name; s++) {
         if (strcmp(s->name, "backend") == 0) {
+            named = true;
             g_free(backend);
             backend = g_strdup(s->text);
         } else {
             append_option(has_property(model, s->name) ? own : rest, s);
+            good = good && (strcmp(s->name, "rom") != 0 || check_nic_rom(s->text, error));
         }
     }
     devemu_settings_free(settings);
+    if (!good) {
+        return NULL;
+    }
     if (rest->len) {
         g_string_prepend_c(rest, ',');
     }
     g_string_prepend(rest, backend);
     net = devemu_net_new(rest->str, config->context, error);
     if (net == NULL) {
+        if (!named) {
+            g_prefix_error(
+                error, "NIC: not all of that is of %s, and backend= is not given: ", model->name);
+        }
         return NULL;
     }
     g_ptr_array_add(board->nets, net);

@@ -163,12 +163,17 @@ int main(int argc, char **argv)
     gsize len;
     pid_t child;
 
-    if (model == NULL || text == MAP_FAILED) {
+    if (argc != 4 || text == MAP_FAILED) {
         fprintf(stderr, "usage: fuzz_print MODEL FILE EDIT.H\n");
         return 2;
     }
+    if (model == NULL) {
+        fprintf(stderr, "fuzz_print: there is no model '%s'; dump_model --list names them\n",
+                argv[1]);
+        return 2;
+    }
     if (!g_file_get_contents(argv[2], &data, &len, &error)) {
-        fprintf(stderr, "%s\n", error->message);
+        fprintf(stderr, "fuzz_print: %s\n", error->message);
         return 2;
     }
     child = fork();

@@ -186,6 +186,7 @@ bool chr_nonblocking(const char *kind, int fd, GError **error)
 
 DevemuChr *chr_fd_make(const char *arg, GMainContext *context, GError **error)
 {
+    g_autofree char *name = g_strconcat("fd:", arg, NULL);
     ChrFd *fd;
     guint64 number;
 
@@ -193,7 +194,7 @@ DevemuChr *chr_fd_make(const char *arg, GMainContext *context, GError **error)
         options_refuse(error, "fd: give the number of an open file descriptor, as in fd:3");
         return NULL;
     }
-    if (!chr_nonblocking("fd", (int)number, error)) {
+    if (!chr_nonblocking(name, (int)number, error)) {
         return NULL;
     }
     fd = chr_fd_new(sizeof(ChrFd), &fd_class, context);

@@ -331,7 +331,7 @@ Test(chr, what_a_person_writes_wrong_is_named)
     refuses("studio", "\"studio\"; there are fd:N, file:PATH, memory, null, pty, stdio");
     refuses("fd", "fd: give the number");
     refuses("fd:one", "fd: give the number");
-    refuses("fd:999", "fd: ");
+    refuses("fd:999", "fd:999: ");
     refuses("file:", "file: give the name");
     refuses("file:/nowhere/at/all", "file: /nowhere/at/all: ");
     refuses("stdio,raw=maybe", "option raw is \"maybe\"");
