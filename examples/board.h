@@ -12,19 +12,29 @@
 
 #include <glib.h>
 
-/* What the board does to the CPU's pins. Called in the middle of events: take note, act later. */
+/* What the board does to the CPU's pins. Called in the middle of events: take note, act later. Of
+ * intr, a20, memory and irq any may be NULL. */
 typedef struct BoardPins {
     void (*intr)(void *opaque, bool level);
     void (*a20)(void *opaque, bool open);
     void (*reset)(void *opaque);
     void (*power_off)(void *opaque);
     void (*memory)(void *opaque); /* what devemu_system_ranges() gives has changed */
+    void (*irq)(void *opaque, unsigned irq, bool level); /* interrupts before the controllers */
 } BoardPins;
+
+/* What the BIOS is to boot from: at most three of a (floppy), c (disk), d (CD), n (network). */
+typedef struct BoardBoot {
+    const char *order;
+    bool no_floppy_check; /* a floppy needs no signature */
+} BoardBoot;
 
 typedef struct BoardConfig {
     uint64_t ram_bytes;
-    uint64_t rtc_seconds;  /* since 1970, at moment 0 */
-    const char *firmware;  /* a BIOS image of 64 KiB to 256 KiB and more, in steps of 64 KiB */
+    uint64_t rtc_seconds; /* since 1970, at moment 0 */
+    const char *firmware; /* a BIOS image of 64 KiB and more, in steps of 64 KiB; may be NULL */
+    BoardBoot boot;
+    bool loose_config;     /* the low bits of CF8h count, as tests written for QEMU want it */
     char **roms;           /* option ROMs given to the firmware, NULL-terminated, or NULL */
     char **nics;           /* "am79c970a,backend=slirp,...", NULL-terminated, or NULL */
     const char *record;    /* log of the first NIC, or NULL */
@@ -33,7 +43,9 @@ typedef struct BoardConfig {
     GMainContext *context; /* of the networks */
     DevemuNetClock *clock; /* of the networks */
     const BoardPins *pins; /* copied */
-    void *opaque;          /* for clock and pins */
+    /* More items for the firmware, or NULL. */
+    void (*items)(void *opaque, DevemuFwCfgBuilder *items);
+    void *opaque; /* for clock, pins and items */
 } BoardConfig;
 
 typedef struct Board {
@@ -42,8 +54,10 @@ typedef struct Board {
     DevemuDevice *isa;
     DevemuDevice *pic[2];
     DevemuDevice *vga;
-    GPtrArray *nets; /* DevemuNet */
-    GPtrArray *nics; /* DevemuDevice */
+    DevemuDevice *rtc;
+    DevemuDevice *socket; /* of the CPU */
+    GPtrArray *nets;      /* DevemuNet */
+    GPtrArray *nics;      /* DevemuDevice */
     uint8_t *ram;
     uint64_t ram_bytes;
     uint8_t *bios;
@@ -60,5 +74,13 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Board, board_free)
 /* The interrupt acknowledge cycle: the vector that the 8259 pair puts on the bus. */
 uint8_t board_acknowledge(Board *board);
 void board_reset(Board *board);
+/* Another boot order, from now on; a reset keeps it. */
+void board_set_boot(Board *board, const BoardBoot *boot);
+
+/* Plug a card that the caller made into a PCI slot (negative: the next free one). On failure it is
+ * freed. */
+bool board_plug(Board *board, DevemuDevice *dev, int device, GError **error);
+/* Take such a card out, at any moment, and free it; detach its network before. */
+void board_unplug(DevemuDevice *dev);
 
 #endif

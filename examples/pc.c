@@ -103,7 +103,13 @@ static void pin_memory(void *opaque)
     }
 }
 
-static const BoardPins pins = {pin_intr, pin_a20, pin_reset, pin_power_off, pin_memory};
+static const BoardPins pins = {
+    .intr = pin_intr,
+    .a20 = pin_a20,
+    .reset = pin_reset,
+    .power_off = pin_power_off,
+    .memory = pin_memory,
+};
 
 /* --- the CPU's accesses ------------------------------------------------------------ */
 
@@ -427,6 +433,7 @@ static bool start(Pc *pc, GError **error)
         .ram_bytes = (uint64_t)pc->options.ram_mib << 20,
         .rtc_seconds = 1000000000, /* the same in every run: 2001-09-09 */
         .firmware = pc->options.firmware,
+        .boot = {.order = "n", .no_floppy_check = true},
         .roms = pc->options.roms,
         .nics = pc->options.nics,
         .record = pc->options.record,
