@@ -161,7 +161,7 @@ static uint16_t tx_frame(struct lance *s, const struct lance_ring *ring, const u
     }
     if (loop && (internal || s->link_up)) {
         if (pad) {
-            memcpy(s->scratch, data, len);
+            memmove(s->scratch, data, len); /* it may be there already */
             memset(s->scratch + len, 0, pad);
             data = s->scratch;
         }
@@ -183,8 +183,9 @@ static void jabber(struct lance *s)
 /* --- a frame from the ring --------------------------------------------------------- */
 
 struct tx_pieces {
-    size_t len;  /* bytes so far */
-    bool jabber; /* more than can be sent */
+    size_t len;     /* bytes so far */
+    bool jabber;    /* more than can be sent */
+    unsigned count; /* descriptors */
 };
 
 /* Room first, then the bytes. */
@@ -215,6 +216,7 @@ static bool gather(struct lance *s, struct lance_ring *ring, struct lance_md *md
         struct lance_ring ahead = *ring;
         struct lance_md next;
 
+        pieces->count++;
         if (md->status & MD_ENP) {
             return true;
         }
@@ -235,11 +237,11 @@ static bool gather(struct lance *s, struct lance_ring *ring, struct lance_md *md
     return false;
 }
 
-/* The frame whose first descriptor, ours and with STP, is *md. */
-static void tx_one(struct lance *s, struct lance_ring *ring, struct lance_md *md)
+/* The frame whose first descriptor, ours and with STP, is *md. Returns how many it had. */
+static unsigned tx_one(struct lance *s, struct lance_ring *ring, struct lance_md *md)
 {
     uint8_t first = md->status;
-    struct tx_pieces pieces = {0};
+    struct tx_pieces pieces = {.count = 1};
     const uint8_t *data = NULL;
     uint16_t errors = 0;
 
@@ -248,10 +250,10 @@ static void tx_one(struct lance *s, struct lance_ring *ring, struct lance_md *md
         pieces.len = md->len;
     }
     if (data == NULL) {
-        pieces.len = 0;
+        pieces = (struct tx_pieces){0};
         data = s->scratch;
         if (!gather(s, ring, md, &pieces)) {
-            return;
+            return pieces.count;
         }
     }
     if (pieces.jabber) {
@@ -262,9 +264,10 @@ static void tx_one(struct lance *s, struct lance_ring *ring, struct lance_md *md
         /* DS "Transmit Descriptor Table Entry": OWN is cleared, no more. */
         (void)lance_md_release(s, ring, md, returned(md->status), md->flags);
         lance_ring_next(ring);
-        return;
+        return pieces.count;
     }
     tx_finish(s, ring, md, errors);
+    return pieces.count;
 }
 
 /* --- the usual kind ---------------------------------------------------------------- */
@@ -381,7 +384,7 @@ static void previous(struct lance *s, const struct lance_ring *ring, const struc
 
 static void tx_instant(struct lance *s)
 {
-    unsigned budget = LANCE_BUDGET;
+    unsigned used, budget = LANCE_BUDGET;
     struct lance_md md = {0};
     struct lance_ring ring;
 
@@ -394,8 +397,8 @@ static void tx_instant(struct lance *s)
             break;
         }
         previous(s, &ring, &md);
-        tx_one(s, &ring, &md);
-        budget--;
+        used = tx_one(s, &ring, &md);
+        budget -= used < budget ? used : budget;
     }
     lance_tx_ring_keep(s, &ring, &md);
     if (budget == 0 && (s->csr0 & CSR0_TXON)) {

@@ -123,6 +123,45 @@ Test(am79c970a_security, a_long_ring_is_served_in_pieces)
     cr_assert_eq(devemu_fake_sent_count(f), 2000);
 }
 
+static bool endless_read(void *host, uint64_t addr, void *buf, size_t len)
+{
+    static const uint8_t owned[16] = {[5] = 0xf0, [7] = OWN | STP};
+
+    ++*(unsigned *)host;
+    for (size_t i = 0; i < len; i++) {
+        ((uint8_t *)buf)[i] = owned[(addr + i) % 16];
+    }
+    return true;
+}
+
+static bool endless_write(void *host, uint64_t addr, const void *buf, size_t len)
+{
+    (void)host, (void)addr, (void)buf, (void)len;
+    return true;
+}
+
+/* CVE-2016-7909: a ring that never ends. This one lies where writes do nothing, so that no
+ * descriptor is ever given back, and has no end of a frame. */
+Test(am79c970a_security, a_ring_in_read_only_memory_is_bounded_work)
+{
+    static const DevemuHostOps ops = {sizeof(ops), .dma_read = endless_read,
+                                      .dma_write = endless_write};
+    g_autoptr(DevemuDevice) dev = devemu_device_new(&devemu_model_am79c970a, NULL, NULL);
+    static const unsigned writes[][2] = {{15, MODE_DRX}, {3, 0x40}, {78, 1}, {0, CSR0_STRT}};
+    unsigned reads = 0;
+
+    devemu_device_set_host(dev, &ops, &reads);
+    devemu_device_write(dev, 0, 0x12, 2, 20);
+    devemu_device_write(dev, 0, 0x16, 2, 2);
+    for (unsigned i = 0; i < G_N_ELEMENTS(writes); i++) {
+        devemu_device_write(dev, 0, 0x12, 2, writes[i][0]);
+        devemu_device_write(dev, 0, 0x10, 2, writes[i][1]);
+    }
+
+    cr_assert_gt(reads, 512);
+    cr_assert_lt(reads, 2 * 65536);
+}
+
 /* CVE-2021-3416: a looped frame was stored in the device's own registers, which started the next
  * one. A busy device answers nothing. */
 Test(am79c970a_security, dma_into_its_own_registers_changes_nothing)
