@@ -38,19 +38,42 @@ static bool check_nic_rom(const char *path, GError **error)
 
 /* Options that the model knows are its own, backend= names the network, the rest is the network's.
  */
+static bool split_options(const DevemuModel *model, const char *text, GString *own,
+                          GString *network, bool *ret_named, GError **error)
+{
+    DevemuSetting *settings = devemu_settings_parse(text, error);
+    g_autoptr(GString) rest = g_string_new(NULL);
+    bool good = settings != NULL;
+
+    *ret_named = false;
+    g_string_assign(network, "null");
+    for (const DevemuSetting *s = settings; good && s->name; s++) {
+        if (strcmp(s->name, "backend") == 0) {
+            *ret_named = true;
+            g_string_assign(network, s->text);
+        } else {
+            append_option(has_property(model, s->name) ? own : rest, s);
+            good = strcmp(s->name, "rom") != 0 || check_nic_rom(s->text, error);
+        }
+    }
+    devemu_settings_free(settings);
+    if (rest->len) {
+        g_string_append_printf(network, ",%s", rest->str);
+    }
+    return good;
+}
+
 static DevemuDevice *make_nic(Board *board, const BoardConfig *config, const char *text,
                               GError **error)
 {
     g_auto(GStrv) parts = g_strsplit(text, ",", 2);
     const DevemuModel *model = parts[0] ? devemu_model_find(parts[0]) : NULL;
     g_autoptr(GString) own = g_string_new(NULL);
-    g_autoptr(GString) rest = g_string_new(NULL);
-    g_autofree char *backend = g_strdup("null");
+    g_autoptr(GString) network = g_string_new(NULL);
     bool record = config->record && board->nics->len == 0;
-    bool named = false, good = true;
-    DevemuSetting *settings;
     DevemuDevice *dev;
     DevemuNet *net;
+    bool named;
 
     if (model == NULL || !model->is_net || !model->pci) {
         g_set_error(error, DEVEMU_ERROR, DEVEMU_ERROR_MODEL,
@@ -58,29 +81,10 @@ static DevemuDevice *make_nic(Board *board, const BoardConfig *config, const cha
                     parts[0] ? parts[0] : "");
         return NULL;
     }
-    settings = devemu_settings_parse(parts[1], error);
-    if (settings == NULL) {
+    if (!split_options(model, parts[1], own, network, &named, error)) {
         return NULL;
     }
-    for (const DevemuSetting *s = settings; s->name; s++) {
-        if (strcmp(s->name, "backend") == 0) {
-            named = true;
-            g_free(backend);
-            backend = g_strdup(s->text);
-        } else {
-            append_option(has_property(model, s->name) ? own : rest, s);
-            good = good && (strcmp(s->name, "rom") != 0 || check_nic_rom(s->text, error));
-        }
-    }
-    devemu_settings_free(settings);
-    if (!good) {
-        return NULL;
-    }
-    if (rest->len) {
-        g_string_prepend_c(rest, ',');
-    }
-    g_string_prepend(rest, backend);
-    net = devemu_net_new(rest->str, config->context, error);
+    net = devemu_net_new(network->str, config->context, error);
     if (net == NULL) {
         if (!named) {
             g_prefix_error(

@@ -48,9 +48,10 @@ static bool parse(Options *options, int *argc, char ***argv, GError **error)
     g_option_context_add_main_entries(context, entries, NULL);
     ok = g_option_context_parse(context, argc, argv, error);
     g_option_context_free(context);
-    if (ok && options->seek < 0) {
-        g_set_error_literal(error, DEVEMU_ERROR, DEVEMU_ERROR_OPTION,
-                            "--seek counts events from 0: give it a number that is not negative");
+    if (ok && (options->seek < 0 || options->steps < 0)) {
+        g_set_error(error, DEVEMU_ERROR, DEVEMU_ERROR_OPTION,
+                    "--%s counts events from 0: give it a number that is not negative",
+                    options->seek < 0 ? "seek" : "steps");
         ok = false;
     }
     if (ok && (options->logs == NULL || options->logs[0] == NULL || options->logs[1] != NULL)) {
@@ -82,7 +83,7 @@ static bool do_steps(DevemuReplay *replay, const Options *options, GError **erro
     if (options->seek > 0 && !devemu_replay_seek(replay, (uint64_t)options->seek, error)) {
         return false;
     }
-    if (options->steps < 0) {
+    if (options->steps == G_MAXINT64) {
         return devemu_replay_run(replay, error);
     }
     for (gint64 i = 0; i < options->steps; i++) {
@@ -145,7 +146,7 @@ static int replay_log(const Options *options, GError **error)
 
 int main(int argc, char **argv)
 {
-    Options options = {.steps = -1};
+    Options options = {.steps = G_MAXINT64};
     GError *error = NULL;
     int status = EXIT_UNUSABLE;
 
