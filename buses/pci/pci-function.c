@@ -149,7 +149,7 @@ static uint64_t function_lines(const void *state)
     }
     /* PCI 3.0 6.2.2 bit 10, 6.8.1.3, 6.8.2.3: messages take the place of the pin. */
     if (s->child == NULL || !s->pci->interrupt_pin || (s->command & COMMAND_INTX_DISABLE) ||
-        (s->msi_control & MSI_ENABLE) || pci_msix_enabled(s) || !pci_awake(s)) {
+        pci_msi_enabled(s) || pci_msix_enabled(s) || !pci_awake(s)) {
         return 0;
     }
     return s->pins & 1;
@@ -397,7 +397,8 @@ static const DevemuField fields[] = {
     SKIP(next_msix),
     SKIP(next_flr),
     SKIP(pins),
-    SKIP(unused),
+    SKIP(messages),
+    SKIP(host_vectors),
     SKIP(map),
     SKIP(unused_2),
     {NULL},

@@ -26,6 +26,11 @@ static unsigned msi_granted(const struct pci_function *s)
 {
     unsigned wanted = log2_ceil(s->pci->msi_vectors);
 
+    if (s->messages == DEVEMU_PCI_MESSAGES_MSI) {
+        unsigned granted = log2_ceil(s->host_vectors + 1u);
+
+        return 1u << MIN(granted ? granted - 1 : 0, wanted);
+    }
     /* PCI 3.0 6.8.1.3: 6 and 7 are reserved, more than wanted is not allowed; taken as the most. */
     return 1u << MIN((unsigned)(s->msi_control & MSI_MME) >> 4, wanted);
 }
@@ -34,14 +39,33 @@ static void msi_signal(struct pci_function *s, unsigned vector)
 {
     uint32_t data = s->msi_data;
 
+    if (s->messages == DEVEMU_PCI_MESSAGES_MSI) {
+        pci_function_signal(s, vector, 0);
+        return;
+    }
     /* PCI 3.0 6.8.1.6: the function changes the low bits only. */
     data = (data & ~(msi_granted(s) - 1)) | vector;
     pci_function_signal(s, (uint64_t)s->msi_address_upper << 32 | s->msi_address, data);
 }
 
+bool pci_msi_enabled(const struct pci_function *s)
+{
+    return s->messages == DEVEMU_PCI_MESSAGES_OWN ? s->msi_control & MSI_ENABLE
+                                                  : s->messages == DEVEMU_PCI_MESSAGES_MSI;
+}
+
+bool pci_msix_enabled(const struct pci_function *s)
+{
+    return s->msix &&
+           (s->messages == DEVEMU_PCI_MESSAGES_OWN ? s->msix_control & MSIX_ENABLE
+                                                   : s->messages == DEVEMU_PCI_MESSAGES_MSIX);
+}
+
+/* Masks may have gone, or MSI itself. */
 static void msi_flush(struct pci_function *s)
 {
-    if (!(s->msi_control & MSI_ENABLE)) {
+    if (!pci_msi_enabled(s)) {
+        s->msi_pending = 0;
         return;
     }
     for (unsigned v = 0; v < msi_granted(s); v++) {
@@ -52,16 +76,11 @@ static void msi_flush(struct pci_function *s)
     }
 }
 
-bool pci_msix_enabled(const struct pci_function *s)
-{
-    return s->msix && (s->msix_control & MSIX_ENABLE);
-}
-
 void pci_msi_send(struct pci_function *s, unsigned vector)
 {
     if (pci_msix_enabled(s)) {
         pci_msix_send(s->msix, vector);
-    } else if (s->msi_control & MSI_ENABLE) {
+    } else if (pci_msi_enabled(s)) {
         /* With fewer vectors than it wants, a function shares them; we choose the low bits. */
         vector &= msi_granted(s) - 1;
         if (s->msi_mask >> vector & 1) {
@@ -70,6 +89,21 @@ void pci_msi_send(struct pci_function *s, unsigned vector)
             msi_signal(s, vector);
         }
     }
+}
+
+void devemu_pci_function_messages(DevemuDevice *function, DevemuPciMessages how, unsigned vectors)
+{
+    struct pci_function *s;
+
+    g_return_if_fail(function != NULL && function->model == &pci_function_model);
+    s = function->state;
+    s->messages = (uint8_t)how;
+    s->host_vectors = (uint16_t)MIN(vectors, PCI_MSI_VECTORS);
+    msi_flush(s);
+    if (s->msix) {
+        pci_msix_flush(s->msix);
+    }
+    devemu_device_settle(function);
 }
 
 /* --- MSI --------------------------------------------------------------------------- */
@@ -95,10 +129,8 @@ static void msi_control_wrote(void *state, unsigned index, uint64_t value, uint6
     struct pci_function *s = state;
 
     (void)index;
+    (void)value;
     (void)old;
-    if (!(value & MSI_ENABLE)) {
-        s->msi_pending = 0;
-    }
     msi_flush(s);
 }
 

@@ -32,13 +32,27 @@ static bool pending(const struct pci_msix *s, unsigned vector)
     return s->pending[vector / 64] >> (vector % 64) & 1;
 }
 
+static bool untouched(const struct pci_msix *s, unsigned vector)
+{
+    return s->address[vector] == 0 && s->address_upper[vector] == 0 && s->data[vector] == 0 &&
+           s->control[vector] == VECTOR_MASKED;
+}
+
+/* A host that has MSI-X itself may keep the table to itself, too: then nothing is written to it. */
 static bool masked(const struct pci_msix *s, unsigned vector)
 {
+    if (s->function->messages != DEVEMU_PCI_MESSAGES_OWN && untouched(s, vector)) {
+        return false;
+    }
     return (s->function->msix_control & MSIX_FUNCTION_MASK) || (s->control[vector] & VECTOR_MASKED);
 }
 
 static void fire(struct pci_msix *s, unsigned vector)
 {
+    if (s->function->messages != DEVEMU_PCI_MESSAGES_OWN) {
+        pci_function_signal(s->function, vector, 0);
+        return;
+    }
     pci_function_signal(s->function, (uint64_t)s->address_upper[vector] << 32 | s->address[vector],
                         s->data[vector]);
 }

@@ -208,6 +208,16 @@ bool devemu_pci_function_bar(const DevemuDevice *function, unsigned bar, DevemuP
     return true;
 }
 
+const uint8_t *devemu_pci_function_rom(const DevemuDevice *function, size_t *ret_len)
+{
+    const struct pci_function *s;
+
+    g_return_val_if_fail(function != NULL && function->model == &pci_function_model, NULL);
+    s = function->state;
+    *ret_len = s->child && s->rom ? s->rom->len : 0;
+    return *ret_len ? s->rom->data : NULL;
+}
+
 /* --- into a bus -------------------------------------------------------------------- */
 
 /* A bus itself, or the bus below a bridge, named by the bridge's function or by its model. */

@@ -123,8 +123,9 @@ struct pci_function {
     uint8_t devfn;
     uint8_t first_capability;
     uint8_t next_power, next_msi, next_msix, next_flr;
-    uint8_t pins; /* levels of what is below: the model's line 0, or a bridge's INTA..INTD */
-    uint8_t unused[3];
+    uint8_t pins;     /* levels of what is below: the model's line 0, or a bridge's INTA..INTD */
+    uint8_t messages; /* DevemuPciMessages */
+    uint16_t host_vectors; /* of MSI, where the host has that */
     uint16_t map[PCI_CONFIG_BYTES];
 
     /* Header, both types. */
@@ -209,8 +210,9 @@ void pci_function_gate(struct pci_function *s);
 void pci_function_reset(struct pci_function *s);
 /* What the function is to its model, or to the bus below a bridge; their host is its device. */
 DevemuHostOps pci_below_ops(bool bridged);
-/* A message on the bus. */
+/* A message on the bus; in the hands of the host addr is the vector. */
 void pci_function_signal(struct pci_function *s, uint64_t addr, uint32_t data);
+
 /* --- pci-ranges.c */
 
 /* What the function decodes now; returns their number. */
@@ -234,6 +236,7 @@ DevemuAccess pci_config_write(struct pci_function *s, uint64_t at, unsigned size
 /* --- pci-msi.c, pci-msix.c */
 
 void pci_msi_send(struct pci_function *s, unsigned vector);
+bool pci_msi_enabled(const struct pci_function *s);
 bool pci_msix_enabled(const struct pci_function *s);
 DevemuDevice *pci_msix_new(struct pci_function *s, GError **error);
 /* Bytes of the BAR, and where in it the PBA begins. */

@@ -131,6 +131,27 @@ typedef struct DevemuPciBarInfo {
 DEVEMU_API bool devemu_pci_function_bar(const DevemuDevice *function, unsigned bar,
                                         DevemuPciBarInfo *ret_info);
 
+/* The image in the expansion ROM, whether or not its BAR is enabled; NULL and 0 if there is none.
+ * Owned by the function. */
+DEVEMU_API const uint8_t *devemu_pci_function_rom(const DevemuDevice *function, size_t *ret_len);
+
+/* Who knows whether messages are on, and where they go. */
+typedef enum DevemuPciMessages {
+    DEVEMU_PCI_MESSAGES_OWN,  /* the function: MSI and MSI-X as its registers say */
+    DEVEMU_PCI_MESSAGES_MSI,  /* the host: MSI is on */
+    DEVEMU_PCI_MESSAGES_MSIX, /* the host: MSI-X is on */
+} DevemuPciMessages;
+
+/*
+ * For a host that emulates MSI and MSI-X itself (VFIO): while how is not OWN, INTx is off, and
+ * DevemuHostOps.msi hears the bare number of a vector. vectors says how many MSI vectors the guest
+ * was granted; the function shares them as it does its own. Masks are obeyed where the host passes
+ * them on: those of the MSI capability, and of entries of the MSI-X table that were written.
+ * Survives resets, and is no part of a snapshot.
+ */
+DEVEMU_API void devemu_pci_function_messages(DevemuDevice *function, DevemuPciMessages how,
+                                             unsigned vectors);
+
 #ifdef __cplusplus
 }
 #endif

@@ -112,7 +112,8 @@ typedef struct DevemuHostOps {
     void (*set_line)(void *host, unsigned line, bool level);
 
     /* A message signalled interrupt. From a PCI function: a write of data (32 bits, little-endian)
-     * to addr. From a bare model: addr is the number of its vector, data 0. */
+     * to addr. From a bare model, or after devemu_pci_function_messages(): addr is the number of
+     * its vector, data 0. */
     void (*msi)(void *host, uint64_t addr, uint32_t data);
 
     /* The host's virtual clock, in nanoseconds; never goes backwards. */
