@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * vfio-user.c: the life of a server: one GSource for its socket, its client and its device's time.
+ *
+ * A dispatch is one receive, of all that is there up to a bound, and one send. Time is the
+ * monotonic clock; the next deadline is a timerfd, since a GMainContext sleeps whole milliseconds,
+ * and that is set only when the deadline is earlier than what it is set to.
+ */
+#define _GNU_SOURCE
+#include "vfio-user.h"
+
+#include "../../buses/pci/pci.h"
+#include "../backends/options.h"
+
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+/* While both sides spin, the other sources of the context get their turn after so many receives. */
+#define SPIN_ROUNDS 64
+
+typedef struct VfioSource {
+    GSource source;
+    DevemuVfioUser *server;
+} VfioSource;
+
+static const Option options_table[] = {
+    {.name = "spin",
+     .type = OPTION_UINT,
+     .member = offsetof(DevemuVfioUser, spin_us),
+     .max = 1000000},
+    {.name = "write-multiple",
+     .type = OPTION_BOOL,
+     .member = offsetof(DevemuVfioUser, write_multiple)},
+    {.name = NULL},
+};
+
+/* --- time and log ------------------------------------------------------------------ */
+
+uint64_t vfio_now(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+static bool log_allowed(DevemuVfioUser *s)
+{
+    uint64_t now = vfio_now();
+
+    if (now >= s->log_refill_ns) {
+        s->log_refill_ns = now + DEVEMU_LOG_REFILL_NS;
+        s->log_tokens = MIN(s->log_tokens + 1, DEVEMU_LOG_BURST);
+    }
+    if (s->log == NULL || s->log_tokens == 0) {
+        return false;
+    }
+    s->log_tokens--;
+    return true;
+}
+
+void vfio_log(DevemuVfioUser *s, const char *format, ...)
+{
+    g_autofree char *text = NULL;
+    g_autofree char *line = NULL;
+    va_list args;
+
+    if (!log_allowed(s)) {
+        return;
+    }
+    va_start(args, format);
+    text = g_strdup_vprintf(format, args);
+    va_end(args);
+    line = g_strdup_printf("vfio-user: %s: %s", s->label, text);
+    s->log(s->log_opaque, line);
+}
+
+void devemu_vfio_user_set_log(DevemuVfioUser *server, DevemuVfioUserLog *log, void *opaque)
+{
+    g_return_if_fail(server != NULL);
+    server->log = log;
+    server->log_opaque = opaque;
+}
+
+/* --- the device's host ------------------------------------------------------------- */
+
+static uint64_t host_now(void *host)
+{
+    (void)host;
+    return vfio_now();
+}
+
+static void host_deadline(void *host, uint64_t when_ns)
+{
+    ((DevemuVfioUser *)host)->deadline_ns = when_ns;
+}
+
+/* The library limits the rate of these. */
+static void host_log(void *host, DevemuLogLevel level, const char *text)
+{
+    const DevemuVfioUser *s = host;
+
+    (void)level;
+    if (s->log) {
+        s->log(s->log_opaque, text);
+    }
+}
+
+static const DevemuHostOps host_ops = {
+    .size = sizeof(DevemuHostOps),
+    .dma_read = vfio_host_dma_read,
+    .dma_write = vfio_host_dma_write,
+    .dma_map = vfio_host_dma_map,
+    .set_line = vfio_host_set_line,
+    .msi = vfio_host_msi,
+    .now = host_now,
+    .deadline = host_deadline,
+    .log = host_log,
+};
+
+/* --- the client -------------------------------------------------------------------- */
+
+static void watch_client(DevemuVfioUser *s)
+{
+    s->client_tag = g_source_add_unix_fd(s->source, s->client, G_IO_IN);
+    s->stalled = false;
+}
+
+static void watch_listener(DevemuVfioUser *s, bool on)
+{
+    if (on && s->listener >= 0) {
+        s->listener_tag = g_source_add_unix_fd(s->source, s->listener, G_IO_IN);
+    } else if (!on && s->listener_tag) {
+        g_source_remove_unix_fd(s->source, s->listener_tag);
+        s->listener_tag = NULL;
+    }
+}
+
+/* While there is a client, the next one waits. */
+static void accept_client(DevemuVfioUser *s)
+{
+    s->client = vfio_socket_accept(s);
+    if (s->client >= 0) {
+        watch_listener(s, false);
+        watch_client(s);
+    }
+}
+
+static void forget_client(DevemuVfioUser *s)
+{
+    g_source_remove_unix_fd(s->source, s->client_tag);
+    s->client_tag = NULL;
+    close(s->client);
+    s->client = -1;
+    vfio_message_reset(s);
+    vfio_maps_clear(s);
+    vfio_irqs_clear(s);
+    devemu_device_reset(s->function, DEVEMU_RESET_HARD);
+    watch_listener(s, true);
+}
+
+/* Send what waits; while the socket is full, nothing more is taken in. */
+static void push(DevemuVfioUser *s)
+{
+    bool stalled = !vfio_socket_send(s) && !s->left;
+
+    if (stalled != s->stalled) {
+        s->stalled = stalled;
+        g_source_modify_unix_fd(s->source, s->client_tag, stalled ? G_IO_OUT : G_IO_IN);
+    }
+}
+
+static bool lost(const DevemuVfioUser *s)
+{
+    return s->failed || s->left;
+}
+
+/* Handle what is there and send what comes of it, until more must come in or go out. */
+static void pump(DevemuVfioUser *s)
+{
+    do {
+        vfio_process(s);
+        push(s);
+    } while (!s->stalled && !lost(s) && !vfio_hungry(s));
+}
+
+/* One receive; or, with the option "spin", one after the other until none has come for so long. */
+static void serve_client(DevemuVfioUser *s)
+{
+    uint64_t until = 0, now = 0;
+    unsigned rounds = 0;
+
+    pump(s);
+    while (!s->stalled && !lost(s)) {
+        bool came = vfio_socket_receive(s);
+
+        if (came) {
+            pump(s);
+            rounds++;
+        }
+        if (s->spin_us == 0 || rounds == SPIN_ROUNDS) {
+            break;
+        }
+        now = vfio_now();
+        until = came || until == 0 ? now + s->spin_us * 1000 : until;
+        if (now >= until || now >= s->deadline_ns || now >= s->refire_ns) {
+            break;
+        }
+    }
+    if (s->refire_ns != DEVEMU_NEVER) {
+        vfio_irqs_heard(s, vfio_now());
+    }
+    if (vfio_files_broken(s)) {
+        vfio_fail(s, "the client cut a file short that it had given as memory");
+    }
+    if (lost(s)) {
+        forget_client(s);
+    }
+}
+
+/* --- the source -------------------------------------------------------------------- */
+
+static DevemuVfioUser *server_of(GSource *source)
+{
+    return ((VfioSource *)source)->server;
+}
+
+static uint64_t next_moment(const DevemuVfioUser *s)
+{
+    return MIN(s->deadline_ns, s->refire_ns);
+}
+
+static void arm(DevemuVfioUser *s, uint64_t when_ns)
+{
+    struct itimerspec at = {.it_value = {.tv_sec = (time_t)(when_ns / 1000000000),
+                                         .tv_nsec = (long)(when_ns % 1000000000)}};
+
+    s->armed_ns = when_ns;
+    timerfd_settime(s->timer, TFD_TIMER_ABSTIME, &at, NULL);
+}
+
+static gboolean source_prepare(GSource *source, gint *ret_timeout)
+{
+    DevemuVfioUser *s = server_of(source);
+    uint64_t when_ns = next_moment(s);
+
+    *ret_timeout = -1;
+    if (when_ns == DEVEMU_NEVER) {
+        return FALSE;
+    }
+    if (when_ns <= vfio_now()) {
+        return TRUE;
+    }
+    if (when_ns < s->armed_ns) {
+        arm(s, when_ns);
+    }
+    return FALSE;
+}
+
+static GIOCondition query(const DevemuVfioUser *s, gpointer tag)
+{
+    return tag ? g_source_query_unix_fd(s->source, tag) : 0;
+}
+
+static gboolean source_check(GSource *source)
+{
+    DevemuVfioUser *s = server_of(source);
+    uint64_t when_ns = next_moment(s);
+
+    return query(s, s->client_tag) || query(s, s->listener_tag) || query(s, s->timer_tag) ||
+           (when_ns != DEVEMU_NEVER && when_ns <= vfio_now());
+}
+
+static void tick(DevemuVfioUser *s)
+{
+    uint64_t now, expirations;
+
+    if (query(s, s->timer_tag)) {
+        ssize_t got G_GNUC_UNUSED = read(s->timer, &expirations, sizeof(expirations));
+
+        s->armed_ns = DEVEMU_NEVER;
+    }
+    if (next_moment(s) == DEVEMU_NEVER) {
+        return;
+    }
+    now = vfio_now();
+    vfio_irqs_refire(s, now);
+    if (s->deadline_ns <= now) {
+        devemu_device_run(s->function);
+    }
+}
+
+static gboolean source_dispatch(GSource *source, GSourceFunc callback, gpointer user_data)
+{
+    DevemuVfioUser *s = server_of(source);
+
+    (void)callback;
+    (void)user_data;
+    if (query(s, s->listener_tag)) {
+        accept_client(s);
+    } else if (query(s, s->client_tag)) {
+        serve_client(s);
+    }
+    tick(s);
+    return G_SOURCE_CONTINUE;
+}
+
+static GSourceFuncs source_funcs = {
+    .prepare = source_prepare,
+    .check = source_check,
+    .dispatch = source_dispatch,
+};
+
+static bool source_new(DevemuVfioUser *s, GMainContext *context, GError **error)
+{
+    s->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    if (s->timer < 0) {
+        g_set_error(error, DEVEMU_ERROR, DEVEMU_ERROR_BACKEND, "vfio-user: cannot make a timer: %s",
+                    g_strerror(errno));
+        return false;
+    }
+    s->source = g_source_new(&source_funcs, sizeof(VfioSource));
+    ((VfioSource *)s->source)->server = s;
+    g_source_set_name(s->source, "vfio-user");
+    s->timer_tag = g_source_add_unix_fd(s->source, s->timer, G_IO_IN);
+    if (s->client >= 0) {
+        watch_client(s);
+    } else {
+        watch_listener(s, true);
+    }
+    g_source_attach(s->source, context);
+    return true;
+}
+
+/* --- life -------------------------------------------------------------------------- */
+
+/* "PLACE[,name=value...]": the place, with its doubled commas single. */
+static char *split_address(const char *text, const char **ret_options)
+{
+    GString *place = g_string_new(NULL);
+
+    while (*text && (*text != ',' || text[1] == ',')) {
+        text += *text == ',' ? 1 : 0;
+        g_string_append_c(place, *text++);
+    }
+    *ret_options = *text == ',' ? text + 1 : NULL;
+    return g_string_free(place, FALSE);
+}
+
+static bool read_address(DevemuVfioUser *s, const char *address, GError **error)
+{
+    const char *options;
+
+    s->label = split_address(address, &options);
+    return options_parse("vfio-user", options_table, options, s, error) &&
+           vfio_socket_open(s, s->label, error);
+}
+
+static void take_device(DevemuVfioUser *s, DevemuDevice *function)
+{
+    s->function = function;
+    vfio_irqs_init(s);
+    devemu_device_set_host(function, &host_ops, s);
+}
+
+DevemuVfioUser *devemu_vfio_user_new(DevemuDevice *dev, const char *address, GMainContext *context,
+                                     GError **error)
+{
+    DevemuDevice *function = dev;
+    DevemuVfioUser *s;
+
+    g_return_val_if_fail(dev != NULL && dev->parent == NULL && address != NULL, NULL);
+    if (dev->model != &pci_function_model) {
+        function = devemu_pci_function_new(dev, error);
+        if (function == NULL) {
+            return NULL;
+        }
+    }
+    s = g_new0(DevemuVfioUser, 1);
+    s->listener = s->client = s->timer = -1;
+    s->deadline_ns = s->refire_ns = s->armed_ns = DEVEMU_NEVER;
+    s->log_tokens = DEVEMU_LOG_BURST;
+    if (!read_address(s, address, error) || !source_new(s, context, error)) {
+        if (function != dev) {
+            devemu_bus_unplug(dev);
+            devemu_device_free(function);
+        }
+        devemu_vfio_user_free(s);
+        return NULL;
+    }
+    s->in_size = VFIO_IN_BYTES;
+    s->in = g_malloc(s->in_size);
+    s->files = vfio_files_new();
+    take_device(s, function);
+    return s;
+}
+
+void devemu_vfio_user_free(DevemuVfioUser *s)
+{
+    if (s == NULL) {
+        return;
+    }
+    if (s->source) {
+        g_source_destroy(s->source);
+        g_source_unref(s->source);
+    }
+    if (s->function) {
+        vfio_message_reset(s);
+        vfio_maps_clear(s);
+        vfio_irqs_finish(s);
+        devemu_device_free(s->function);
+        g_hash_table_unref(s->files);
+    }
+    vfio_socket_close(s);
+    if (s->timer >= 0) {
+        close(s->timer);
+    }
+    g_free(s->in);
+    g_free(s->out);
+    g_free(s->label);
+    g_free(s);
+}

@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * vfio-user.h: inside the vfio-user server.
+ *
+ * "spec" is the vfio-user protocol specification, QEMU's docs/interop/vfio-user.rst; "vfio.h" is
+ * Linux' include/uapi/linux/vfio.h, whose structures and constants it borrows. Numbers on the
+ * socket are in the host's byte order (spec "Protocol Specification"); the bytes of a region are
+ * the device's, little-endian.
+ *
+ * One object is everything: socket, client, and the client's memory and interrupts. Bytes and
+ * descriptors come in by vfio_received(), and replies are gathered in `out`: this core does not
+ * know the socket, so tests and the fuzzer feed it directly. What a handler refuses is an errno,
+ * which becomes an error reply; what breaks the framing is vfio_fail(), which ends the connection
+ * when the handlers have returned.
+ */
+#ifndef DEVEMU_SERVERS_VFIO_USER_H
+#define DEVEMU_SERVERS_VFIO_USER_H
+
+#include <devemu/bus.h>
+#include <devemu/vfio-user.h>
+
+#include <errno.h>
+#include <string.h>
+
+/* --- the protocol ------------------------------------------------------------------ */
+
+enum {
+    VFIO_USER_VERSION = 1,
+    VFIO_USER_DMA_MAP = 2,
+    VFIO_USER_DMA_UNMAP = 3,
+    VFIO_USER_DEVICE_GET_INFO = 4,
+    VFIO_USER_DEVICE_GET_REGION_INFO = 5,
+    VFIO_USER_DEVICE_GET_REGION_IO_FDS = 6,
+    VFIO_USER_DEVICE_GET_IRQ_INFO = 7,
+    VFIO_USER_DEVICE_SET_IRQS = 8,
+    VFIO_USER_REGION_READ = 9,
+    VFIO_USER_REGION_WRITE = 10,
+    VFIO_USER_DMA_READ = 11,
+    VFIO_USER_DMA_WRITE = 12,
+    VFIO_USER_DEVICE_RESET = 13,
+    VFIO_USER_REGION_WRITE_MULTI = 15,
+    VFIO_USER_DEVICE_FEATURE = 16,
+    VFIO_USER_MIG_DATA_READ = 17,
+    VFIO_USER_MIG_DATA_WRITE = 18,
+    VFIO_USER_COMMANDS,
+
+    VFIO_HEADER_BYTES = 16,
+    VFIO_FLAG_TYPE = 0xf,
+    VFIO_TYPE_COMMAND = 0,
+    VFIO_TYPE_REPLY = 1,
+    VFIO_FLAG_NO_REPLY = 1 << 4,
+    VFIO_FLAG_ERROR = 1 << 5,
+};
+
+/* vfio.h: regions and interrupts of a PCI device. */
+enum {
+    VFIO_REGION_BAR0 = 0,
+    VFIO_REGION_ROM = 6,
+    VFIO_REGION_CONFIG = 7,
+    VFIO_REGION_VGA = 8,
+    VFIO_REGIONS,
+
+    VFIO_IRQ_INTX = 0,
+    VFIO_IRQ_MSI = 1,
+    VFIO_IRQ_MSIX = 2,
+    VFIO_IRQ_ERR = 3,
+    VFIO_IRQ_REQ = 4,
+    VFIO_IRQS,
+};
+
+/* What we offer, and what nobody may exceed. */
+enum {
+    VFIO_MAX_XFER = 1 << 20, /* the specification's default for max_data_xfer_size */
+    VFIO_MAX_MESSAGE = VFIO_HEADER_BYTES + 16 + VFIO_MAX_XFER,
+    VFIO_MAX_FDS = 64,      /* our max_msg_fds */
+    VFIO_MAX_MAPS = 65535,  /* the specification's default for max_dma_maps */
+    VFIO_IN_BYTES = 65536,  /* what one receive takes, while no longer message comes */
+    VFIO_OUT_LIMIT = 65536, /* no command is begun while so much waits for the client */
+    VFIO_DOORBELLS = 64,
+};
+
+/* A command as it came. A handler that keeps a descriptor puts -1 in its place. */
+typedef struct VfioMessage {
+    uint16_t id, command;
+    uint32_t flags, error;
+    const uint8_t *payload; /* in the receive buffer: good until the handler returns */
+    size_t len;
+    int *fds;
+    unsigned fd_count;
+} VfioMessage;
+
+/* A handler's answer besides 0 and an errno: it has taken note of the message, and replies when it
+ * can. */
+#define VFIO_LATER (-1)
+
+/* 0: done; if no reply was begun, an empty one is made. An errno: refused, before any reply was
+ * begun. Or VFIO_LATER. */
+typedef struct VfioCommand {
+    const char *name;
+    size_t least; /* bytes of payload; fewer are EINVAL */
+    int (*handle)(DevemuVfioUser *s, const VfioMessage *m);
+} VfioCommand;
+
+/* --- the client's memory ----------------------------------------------------------- */
+
+typedef struct VfioFile VfioFile;
+
+/* A range of bus addresses that the client mapped. */
+typedef struct VfioMap {
+    uint64_t addr, len;
+    uint8_t *data;  /* NULL: reached by messages only */
+    VfioFile *file; /* that data lies in */
+    bool readable, writable;
+} VfioMap;
+
+/* --- interrupts -------------------------------------------------------------------- */
+
+typedef struct VfioIrq {
+    int *fds; /* -1: none */
+    unsigned count;
+    unsigned armed; /* vectors below this have or had a descriptor since the index was enabled */
+} VfioIrq;
+
+/* A register that the client may write through an eventfd. */
+typedef struct VfioDoorbell {
+    unsigned region, size;
+    uint64_t at;
+    int fd;
+    gpointer tag;
+} VfioDoorbell;
+
+/* What the client said of itself (spec "Version"). */
+typedef struct VfioPeer {
+    uint64_t max_fds, max_xfer;
+    uint64_t write_multiple; /* 1: it can */
+} VfioPeer;
+
+/* --- the server -------------------------------------------------------------------- */
+
+struct DevemuVfioUser {
+    DevemuDevice *function; /* owned */
+    GSource *source;
+    char *label; /* its address, for people */
+    DevemuVfioUserLog *log;
+    void *log_opaque;
+    unsigned log_tokens;
+    uint64_t log_refill_ns;
+
+    /* options */
+    uint64_t spin_us;
+    bool write_multiple;
+
+    /* the socket */
+    char *path; /* NULL: not ours to remove */
+    uint64_t path_dev, path_ino;
+    int listener; /* -1: none */
+    int client;   /* -1: none */
+    gpointer listener_tag, client_tag;
+    bool stalled; /* the socket is full: nothing is taken in until it has room */
+
+    /* time */
+    int timer;
+    gpointer timer_tag;
+    uint64_t armed_ns; /* what the timer is set to */
+    uint64_t deadline_ns;
+
+    /* the connection */
+    bool negotiated;
+    bool failed; /* ends when the handlers have returned */
+    bool left;   /* the client closed it */
+    VfioPeer peer;
+    uint8_t *in;
+    size_t in_size, in_start, in_end;
+    uint8_t *out;
+    size_t out_size, out_start, out_end;
+    size_t last_reply; /* where in out it begins */
+    bool replied;      /* the handler under way did */
+    /* Descriptors that came: the first `held` belong to the first message in `in`, the others to
+     * the one that holds the byte before in + fd_mark. */
+    int fds[VFIO_MAX_FDS];
+    unsigned fd_count, fd_held;
+    size_t fd_mark;
+    /* Descriptors (ours) that go with the message at out + out_fd_mark, and what ends with it. */
+    int out_fds[VFIO_MAX_FDS];
+    unsigned out_fd_count;
+    size_t out_fd_mark, out_fd_end;
+    uint64_t messages; /* handled so far */
+
+    VfioMap *maps; /* in order of address, disjoint */
+    size_t map_count, map_capacity;
+    size_t last_map;
+    GHashTable *files; /* VfioFile */
+    unsigned faults_seen;
+
+    VfioIrq irqs[VFIO_IRQS];
+    bool intx_level, intx_masked;
+    bool intx_news;     /* it rose since it was signalled last */
+    uint64_t refire_ns; /* when a level that still stands is signalled again; DEVEMU_NEVER */
+    uint64_t refire_last_ns;
+
+    VfioDoorbell doorbells[VFIO_DOORBELLS];
+    unsigned doorbell_count;
+};
+
+/* --- vfio-user.c: life, time ------------------------------------------------------- */
+
+uint64_t vfio_now(void);
+/* One line, at a limited rate. */
+G_GNUC_PRINTF(2, 3) void vfio_log(DevemuVfioUser *s, const char *format, ...);
+
+/* --- vfio-user-socket.c ------------------------------------------------------------ */
+
+bool vfio_socket_open(DevemuVfioUser *s, const char *place, GError **error);
+void vfio_socket_close(DevemuVfioUser *s);
+/* A client, or -1. */
+int vfio_socket_accept(DevemuVfioUser *s);
+/* False: nothing came; perhaps the client left. */
+bool vfio_socket_receive(DevemuVfioUser *s);
+/* False: not all of what waits could be sent; perhaps the client left. */
+bool vfio_socket_send(DevemuVfioUser *s);
+
+/* --- vfio-user-message.c: framing, dispatch, replies ------------------------------- */
+
+/* The connection cannot go on; text says why. */
+G_GNUC_PRINTF(2, 3) void vfio_fail(DevemuVfioUser *s, const char *format, ...);
+/* Where bytes are received to; at least one fits. Only while vfio_hungry(). */
+uint8_t *vfio_room(DevemuVfioUser *s, size_t *ret_len);
+/* So many bytes were received there, and these descriptors, which are taken over. */
+void vfio_received(DevemuVfioUser *s, size_t len, const int *fds, unsigned fd_count);
+/* Handle what is whole. Stops at VFIO_OUT_LIMIT. */
+void vfio_process(DevemuVfioUser *s);
+/* Has all that is whole been handled? */
+bool vfio_hungry(const DevemuVfioUser *s);
+void vfio_message_reset(DevemuVfioUser *s);
+/* Begin the reply to m with len bytes of payload, to be filled in (they are zero); good until the
+ * next reply. NULL if the client wants none. */
+uint8_t *vfio_reply(DevemuVfioUser *s, const VfioMessage *m, size_t len);
+/* The same for what was put off: header only, errno or 0. */
+void vfio_reply_error(DevemuVfioUser *s, const VfioMessage *m, int error);
+/* Put a command to the client, or anything else, in the way out: len bytes, zero. */
+uint8_t *vfio_out(DevemuVfioUser *s, size_t len);
+/* Descriptors, which stay ours, to go with the reply just begun; once a message. */
+void vfio_reply_fds(DevemuVfioUser *s, const int *fds, unsigned count);
+
+/* --- handlers ---------------------------------------------------------------------- */
+
+int vfio_version(DevemuVfioUser *s, const VfioMessage *m);
+
+int vfio_dma_map(DevemuVfioUser *s, const VfioMessage *m);
+int vfio_dma_unmap(DevemuVfioUser *s, const VfioMessage *m);
+
+int vfio_device_info(DevemuVfioUser *s, const VfioMessage *m);
+int vfio_region_info(DevemuVfioUser *s, const VfioMessage *m);
+int vfio_region_read(DevemuVfioUser *s, const VfioMessage *m);
+int vfio_region_write(DevemuVfioUser *s, const VfioMessage *m);
+int vfio_region_write_multi(DevemuVfioUser *s, const VfioMessage *m);
+int vfio_device_reset(DevemuVfioUser *s, const VfioMessage *m);
+
+int vfio_irq_info(DevemuVfioUser *s, const VfioMessage *m);
+int vfio_set_irqs(DevemuVfioUser *s, const VfioMessage *m);
+
+/* --- vfio-user-dma.c --------------------------------------------------------------- */
+
+bool vfio_host_dma_read(void *host, uint64_t addr, void *buf, size_t len);
+bool vfio_host_dma_write(void *host, uint64_t addr, const void *buf, size_t len);
+bool vfio_host_dma_map(void *host, uint64_t addr, DevemuWindow *ret_window);
+/* The map that holds addr, or NULL. Good until the next message. */
+VfioMap *vfio_map_find(DevemuVfioUser *s, uint64_t addr);
+void vfio_maps_clear(DevemuVfioUser *s);
+/* A reply to a command of ours came. False: nobody asked. */
+bool vfio_answered(DevemuVfioUser *s, const VfioMessage *m);
+
+/* --- vfio-user-memory.c: files behind maps ----------------------------------------- */
+
+GHashTable *vfio_files_new(void);
+/* len bytes from offset of the file: where they are, or NULL and an errno. Files that are mapped
+ * already are mapped once. */
+uint8_t *vfio_file_map(DevemuVfioUser *s, int fd, uint64_t offset, uint64_t len, bool writable,
+                       VfioFile **ret_file, int *ret_error);
+void vfio_file_unmap(DevemuVfioUser *s, VfioFile *file);
+/* Did a file shrink under us? */
+bool vfio_files_broken(DevemuVfioUser *s);
+
+/* --- vfio-user-irq.c --------------------------------------------------------------- */
+
+void vfio_irqs_init(DevemuVfioUser *s);
+void vfio_irqs_clear(DevemuVfioUser *s);
+void vfio_irqs_finish(DevemuVfioUser *s);
+/* The client said something. */
+void vfio_irqs_heard(DevemuVfioUser *s, uint64_t now);
+void vfio_host_set_line(void *host, unsigned line, bool level);
+void vfio_host_msi(void *host, uint64_t addr, uint32_t data);
+/* The moment has come to signal a level again. */
+void vfio_irqs_refire(DevemuVfioUser *s, uint64_t now);
+
+/* --- numbers on the socket: the host's byte order ---------------------------------- */
+
+static inline uint16_t vfio_get16(const uint8_t *p)
+{
+    uint16_t value;
+
+    memcpy(&value, p, sizeof(value));
+    return value;
+}
+
+static inline uint32_t vfio_get32(const uint8_t *p)
+{
+    uint32_t value;
+
+    memcpy(&value, p, sizeof(value));
+    return value;
+}
+
+static inline uint64_t vfio_get64(const uint8_t *p)
+{
+    uint64_t value;
+
+    memcpy(&value, p, sizeof(value));
+    return value;
+}
+
+static inline void vfio_put16(uint8_t *p, uint16_t value)
+{
+    memcpy(p, &value, sizeof(value));
+}
+
+static inline void vfio_put32(uint8_t *p, uint32_t value)
+{
+    memcpy(p, &value, sizeof(value));
+}
+
+static inline void vfio_put64(uint8_t *p, uint64_t value)
+{
+    memcpy(p, &value, sizeof(value));
+}
+
+#endif
