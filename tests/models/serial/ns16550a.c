@@ -71,7 +71,7 @@ static DevemuFake *timed(void)
     return open_at("latency=datasheet", 1);
 }
 
-static void link(DevemuFake *fake, unsigned modem)
+static void set_modem(DevemuFake *fake, unsigned modem)
 {
     devemu_device_link(devemu_fake_device(fake), modem);
 }
@@ -294,9 +294,9 @@ Test(ns16550a, interrupts_have_priorities)
     g_autoptr(DevemuFake) fake = quick();
 
     out(fake, IER, 0x0f);
-    link(fake, CTS);
+    set_modem(fake, CTS);
     devemu_fake_receive(fake, "x", 1);
-    link(fake, CTS | BREAK); /* overruns the only place */
+    set_modem(fake, CTS | BREAK); /* overruns the only place */
 
     cr_assert_eq(in(fake, IIR), 0x06);
     cr_assert_eq(in(fake, LSR), 0x7b);
@@ -434,8 +434,8 @@ Test(ns16550a, a_break_waits_for_its_turn_in_the_fifo)
 
     out(fake, FCR, 0x01);
     devemu_fake_receive(fake, "a", 1);
-    link(fake, BREAK);
-    link(fake, 0);
+    set_modem(fake, BREAK);
+    set_modem(fake, 0);
 
     cr_assert_eq(in(fake, LSR), 0xe1);
     cr_assert_eq(in(fake, RBR), 'a');
@@ -499,12 +499,12 @@ Test(ns16550a, modem_status_tells_changes)
 
     out(fake, IER, 0x08);
     cr_assert_eq(in(fake, MSR), 0x00);
-    link(fake, CTS | DSR | RI | DCD);
+    set_modem(fake, CTS | DSR | RI | DCD);
     cr_assert(devemu_fake_line(fake, INTR));
     cr_assert_eq(in(fake, MSR), 0xfb);
     cr_assert_eq(in(fake, MSR), 0xf0);
     cr_assert_not(devemu_fake_line(fake, INTR));
-    link(fake, CTS | DSR | DCD);
+    set_modem(fake, CTS | DSR | DCD);
     cr_assert_eq(in(fake, MSR), 0xb4);
 }
 

@@ -2,7 +2,8 @@
 /*
  * criterion.h: as much of Criterion as the tests of models and buses use, for machines that have
  * no Criterion (tests/bigendian). Each test runs in a process of its own, one after the other.
- * Messages of assertions are left out; the expression and its place are printed.
+ * Messages of assertions and options of tests are left out; the expression and its place are
+ * printed.
  */
 #ifndef SHIM_CRITERION_H
 #define SHIM_CRITERION_H
@@ -41,7 +42,7 @@ static inline void shim_check(int ok, int fatal, const char *what, const char *f
     }
 }
 
-#define Test(SUITE, NAME)                                                                          \
+#define Test(SUITE, NAME, ...)                                                                     \
     static void shim_run_##SUITE##_##NAME(void);                                                   \
     __attribute__((constructor)) static void shim_add_##SUITE##_##NAME(void)                       \
     {                                                                                              \
