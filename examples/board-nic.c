@@ -3,99 +3,65 @@
  * board-nic.c: network cards, from a line of text or made by the program.
  */
 #include "board-parts.h"
+#include "device-text.h"
 
 #include <string.h>
 
 /* --- network ----------------------------------------------------------------------- */
 
-static bool has_property(const DevemuModel *model, const char *name)
-{
-    for (const DevemuProperty *p = model->properties; p && p->name; p++) {
-        if (strcmp(p->name, name) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static void append_option(GString *to, const DevemuSetting *setting)
-{
-    g_auto(GStrv) parts = g_strsplit(setting->text, ",", -1);
-    g_autofree char *text = g_strjoinv(",,", parts);
-
-    g_string_append_printf(to, "%s%s=%s", to->len ? "," : "", setting->name, text);
-}
-
 /* A card carries any bytes; this board wants what its firmware would run. */
-static bool check_nic_rom(const char *path, GError **error)
+static bool check_nic_rom(const DeviceText *text, GError **error)
 {
-    g_autofree char *rom = NULL;
-    gsize len;
+    DevemuSetting *settings = devemu_settings_parse(text->own, NULL);
+    bool good = true;
 
-    return path == NULL || !g_file_get_contents(path, &rom, &len, NULL) ||
-           board_check_rom(path, rom, len, error);
-}
+    for (const DevemuSetting *s = settings; s && s->name; s++) {
+        g_autofree char *rom = NULL;
+        gsize len;
 
-/* Options that the model knows are its own, backend= names the network, the rest is the network's.
- */
-static bool split_options(const DevemuModel *model, const char *text, GString *own,
-                          GString *network, bool *ret_named, GError **error)
-{
-    DevemuSetting *settings = devemu_settings_parse(text, error);
-    g_autoptr(GString) rest = g_string_new(NULL);
-    bool good = settings != NULL;
-
-    *ret_named = false;
-    g_string_assign(network, "null");
-    for (const DevemuSetting *s = settings; good && s->name; s++) {
-        if (strcmp(s->name, "backend") == 0) {
-            *ret_named = true;
-            g_string_assign(network, s->text);
-        } else {
-            append_option(has_property(model, s->name) ? own : rest, s);
-            good = strcmp(s->name, "rom") != 0 || check_nic_rom(s->text, error);
+        if (strcmp(s->name, "rom") == 0 && g_file_get_contents(s->text, &rom, &len, NULL)) {
+            good = good && board_check_rom(s->text, rom, len, error);
         }
     }
     devemu_settings_free(settings);
-    if (rest->len) {
-        g_string_append_printf(network, ",%s", rest->str);
-    }
     return good;
 }
 
-static DevemuDevice *make_nic(Board *board, const BoardConfig *config, const char *text,
-                              GError **error)
+static DeviceText *read_nic(const char *text, GError **error)
 {
-    g_auto(GStrv) parts = g_strsplit(text, ",", 2);
-    const DevemuModel *model = parts[0] ? devemu_model_find(parts[0]) : NULL;
-    g_autoptr(GString) own = g_string_new(NULL);
-    g_autoptr(GString) network = g_string_new(NULL);
-    bool record = config->record && board->nics->len == 0;
-    DevemuDevice *dev;
-    DevemuNet *net;
-    bool named;
+    g_autofree char *name = g_strndup(text, strcspn(text, ","));
+    const DevemuModel *model = devemu_model_find(name);
 
     if (model == NULL || !model->is_net || !model->pci) {
         g_set_error(error, DEVEMU_ERROR, DEVEMU_ERROR_MODEL,
-                    "NIC: there is no PCI network card '%s'; try am79c970a",
-                    parts[0] ? parts[0] : "");
+                    "NIC: there is no PCI network card '%s'; try am79c970a", name);
         return NULL;
     }
-    if (!split_options(model, parts[1], own, network, &named, error)) {
+    return device_text_new(text, error);
+}
+
+static DevemuDevice *make_nic(Board *board, const BoardConfig *config, const char *line,
+                              GError **error)
+{
+    g_autoptr(DeviceText) text = read_nic(line, error);
+    bool record = config->record && board->nics->len == 0;
+    DevemuDevice *dev;
+    DevemuNet *net;
+
+    if (text == NULL || !check_nic_rom(text, error)) {
         return NULL;
     }
-    net = devemu_net_new(network->str, config->context, error);
+    net = device_text_net(text, config->context, error);
     if (net == NULL) {
-        if (!named) {
-            g_prefix_error(
-                error, "NIC: not all of that is of %s, and backend= is not given: ", model->name);
+        if (!text->named) {
+            g_prefix_error(error, "NIC: ");
         }
         return NULL;
     }
     g_ptr_array_add(board->nets, net);
     devemu_net_set_clock(net, config->clock, config->opaque);
-    dev = record ? devemu_recorder_new(model, own->str, config->record, 0, error)
-                 : devemu_device_new(model, own->str, error);
+    dev = record ? devemu_recorder_new(text->model, text->own, config->record, 0, error)
+                 : devemu_device_new(text->model, text->own, error);
     if (dev) {
         devemu_net_attach(net, dev);
     }

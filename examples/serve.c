@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * serve.c: PCI devices for VMMs in other processes, by vfio-user.
+ *
+ *     serve vfio-user:/run/nic.sock am79c970a,mac=52:54:00:12:34:56,backend=slirp,tftp=/srv
+ *     qemu-system-x86_64 ... -object memory-backend-memfd,id=ram,size=1G,share=on \
+ *         -machine q35,memory-backend=ram \
+ *         -device '{"driver":"vfio-user-pci","socket":{"type":"unix","path":"/run/nic.sock"}}'
+ *
+ * Several devices are several pairs of socket and device. A device without a socket before it takes
+ * the next one that the program was started with: by --fd, or by socket activation.
+ */
+#include "serve.h"
+
+#include "device-text.h"
+
+#include <glib-unix.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PREFIX           "vfio-user:"
+#define FIRST_ACTIVATION 3 /* SD_LISTEN_FDS_START */
+
+typedef struct Options {
+    char **fds;
+    char *control;
+    gboolean threads;
+    char **pairs;
+    unsigned next_fd, activated;
+} Options;
+
+static bool refuse(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
+
+static bool refuse(GError **error, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    *error = g_error_new_valist(DEVEMU_ERROR, DEVEMU_ERROR_OPTION, format, args);
+    va_end(args);
+    return false;
+}
+
+/* --- the command line -------------------------------------------------------------- */
+
+/* Sockets that the system opened for this program (sd_listen_fds(3)). */
+static unsigned count_activated(void)
+{
+    const char *pid = g_getenv("LISTEN_PID");
+    const char *fds = g_getenv("LISTEN_FDS");
+    guint64 count = 0;
+
+    if (pid == NULL || fds == NULL || g_ascii_strtoull(pid, NULL, 10) != (guint64)getpid() ||
+        !g_ascii_string_to_unsigned(fds, 10, 1, 1024, &count, NULL)) {
+        return 0;
+    }
+    return (unsigned)count;
+}
+
+static bool parse(Options *o, int *argc, char ***argv, GError **error)
+{
+    const GOptionEntry entries[] = {
+        {"fd", 0, 0, G_OPTION_ARG_STRING_ARRAY, &o->fds,
+         "an open socket, listening or connected, for a device without one (repeatable)", "N"},
+        {"threads", 0, 0, G_OPTION_ARG_NONE, &o->threads, "each device on a thread of its own",
+         NULL},
+        {"control", 0, 0, G_OPTION_ARG_FILENAME, &o->control,
+         "take commands at this UNIX socket: list, link NAME on|off, quit", "PATH"},
+        {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_STRING_ARRAY, &o->pairs, NULL, NULL},
+        {NULL},
+    };
+    g_autoptr(GOptionContext) context =
+        g_option_context_new("[" PREFIX "PATH[,spin=US]] MODEL[,name=value...] ...");
+
+    g_option_context_add_main_entries(context, entries, NULL);
+    g_option_context_set_summary(context,
+                                 "Put PCI devices on UNIX sockets, for vfio-user clients.");
+    if (!g_option_context_parse(context, argc, argv, error)) {
+        return false;
+    }
+    if (o->pairs == NULL) {
+        return refuse(error,
+                      "give a socket and a device: " PREFIX "/path/sock am79c970a,backend=slirp");
+    }
+    o->activated = count_activated();
+    return true;
+}
+
+/* The address for a device that has none before it; NULL if there is none left. */
+static char *next_address(Options *o)
+{
+    unsigned given = o->fds ? g_strv_length(o->fds) : 0;
+    unsigned i = o->next_fd++;
+
+    if (i < given) {
+        return g_strdup_printf("fd:%s", o->fds[i]);
+    }
+    return i - given < o->activated ? g_strdup_printf("fd:%u", FIRST_ACTIVATION + i - given) : NULL;
+}
+
+/* --- devices ----------------------------------------------------------------------- */
+
+static void say(void *opaque, const char *text)
+{
+    (void)opaque;
+    g_printerr("%s\n", text);
+}
+
+/* "am79c970a", "am79c970a.1" ... */
+static void name_device(DevemuDevice *dev, const GPtrArray *served)
+{
+    g_autofree char *name = NULL;
+    unsigned twins = 0;
+
+    for (guint i = 0; i < served->len; i++) {
+        const Served *other = g_ptr_array_index(served, i);
+
+        twins += devemu_device_model(other->dev) == devemu_device_model(dev);
+    }
+    if (twins) {
+        name = g_strdup_printf("%s.%u", devemu_device_name(dev), twins);
+        devemu_device_set_name(dev, name);
+    }
+}
+
+static DevemuDevice *make_device(Served *s, const DeviceText *text, GError **error)
+{
+    DevemuDevice *dev;
+
+    if (text->model->pci == NULL) {
+        refuse(error, "'%s' is no PCI device; vfio-user has no other", text->model->name);
+        return NULL;
+    }
+    dev = devemu_device_new(text->model, text->own, error);
+    if (dev == NULL || text->network == NULL) {
+        return dev;
+    }
+    s->net = device_text_net(text, s->context, error);
+    if (s->net == NULL) {
+        devemu_device_free(dev);
+        return NULL;
+    }
+    devemu_net_attach(s->net, dev);
+    return dev;
+}
+
+static bool fill(Served *s, const GPtrArray *served, const char *line, GError **error)
+{
+    g_autoptr(DeviceText) text = device_text_new(line, error);
+    DevemuDevice *dev = text ? make_device(s, text, error) : NULL;
+
+    if (dev == NULL) {
+        return false;
+    }
+    name_device(dev, served);
+    s->server = devemu_vfio_user_new(dev, s->address, s->context, error);
+    if (s->server == NULL) {
+        devemu_device_free(dev);
+        return false;
+    }
+    s->dev = dev;
+    devemu_vfio_user_set_log(s->server, say, NULL);
+    return true;
+}
+
+static void served_free(gpointer opaque)
+{
+    Served *s = opaque;
+
+    if (s->thread) {
+        g_main_loop_quit(s->loop);
+        g_thread_join(s->thread);
+    }
+    devemu_vfio_user_free(s->server);
+    devemu_net_free(s->net);
+    g_clear_pointer(&s->loop, g_main_loop_unref);
+    g_main_context_unref(s->context);
+    g_free(s->address);
+    g_free(s);
+}
+
+static bool serve(GPtrArray *served, char *address, const char *line, bool threads, GError **error)
+{
+    Served *s = g_new0(Served, 1);
+
+    s->address = address;
+    s->context = threads ? g_main_context_new() : g_main_context_ref(g_main_context_default());
+    if (fill(s, served, line, error)) {
+        g_ptr_array_add(served, s);
+        return true;
+    }
+    served_free(s);
+    return false;
+}
+
+static bool serve_all(Options *o, GPtrArray *served, GError **error)
+{
+    g_autofree char *address = NULL;
+
+    for (char **arg = o->pairs; *arg; arg++) {
+        if (g_str_has_prefix(*arg, PREFIX)) {
+            if (address) {
+                return refuse(error, "%s: a device must follow its socket", address);
+            }
+            address = g_strdup(*arg + strlen(PREFIX));
+            continue;
+        }
+        address = address ? address : next_address(o);
+        if (address == NULL) {
+            return refuse(error, "%s: no socket for it; put " PREFIX "PATH before it, or give --fd",
+                          *arg);
+        }
+        if (!serve(served, g_steal_pointer(&address), *arg, o->threads, error)) {
+            return false;
+        }
+    }
+    return address == NULL || refuse(error, "%s: a device must follow its socket", address);
+}
+
+/* --- running ----------------------------------------------------------------------- */
+
+static gpointer run_thread(gpointer opaque)
+{
+    Served *s = opaque;
+
+    g_main_context_push_thread_default(s->context);
+    g_main_loop_run(s->loop);
+    g_main_context_pop_thread_default(s->context);
+    return NULL;
+}
+
+static void start_threads(GPtrArray *served)
+{
+    for (guint i = 0; i < served->len; i++) {
+        Served *s = g_ptr_array_index(served, i);
+
+        s->loop = g_main_loop_new(s->context, FALSE);
+        s->thread = g_thread_new("device", run_thread, s);
+    }
+}
+
+/* One line, for scripts that wait for it. */
+static void announce(const GPtrArray *served)
+{
+    g_autoptr(GString) line = g_string_new("listening on");
+
+    for (guint i = 0; i < served->len; i++) {
+        g_string_append_printf(line, " %s", ((Served *)g_ptr_array_index(served, i))->address);
+    }
+    g_print("%s\n", line->str);
+}
+
+static gboolean stop(gpointer loop)
+{
+    g_main_loop_quit(loop);
+    return G_SOURCE_CONTINUE;
+}
+
+static bool run(Options *o, GPtrArray *served, GError **error)
+{
+    g_autoptr(GMainLoop) loop = g_main_loop_new(NULL, FALSE);
+    Control *control = NULL;
+
+    if (!serve_all(o, served, error) ||
+        (o->control && (control = control_new(o->control, served, loop, error)) == NULL)) {
+        return false;
+    }
+    g_unix_signal_add(SIGINT, stop, loop);
+    g_unix_signal_add(SIGTERM, stop, loop);
+    if (o->threads) {
+        start_threads(served);
+    }
+    announce(served);
+    g_main_loop_run(loop);
+    control_free(control);
+    return true;
+}
+
+int main(int argc, char **argv)
+{
+    g_autoptr(GPtrArray) served = g_ptr_array_new_with_free_func(served_free);
+    g_autoptr(GError) error = NULL;
+    Options options = {NULL};
+    bool ok = parse(&options, &argc, &argv, &error) && run(&options, served, &error);
+
+    if (!ok) {
+        g_printerr("serve: %s\n", error->message);
+    }
+    g_strfreev(options.fds);
+    g_strfreev(options.pairs);
+    g_free(options.control);
+    return ok ? 0 : 2;
+}

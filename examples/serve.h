@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * serve.h: what serve.c and its control socket share.
+ */
+#ifndef EXAMPLES_SERVE_H
+#define EXAMPLES_SERVE_H
+
+#include <devemu/backends.h>
+#include <devemu/devemu.h>
+#include <devemu/vfio-user.h>
+
+/* A device at its socket. */
+typedef struct Served {
+    DevemuDevice *dev; /* of the server */
+    DevemuNet *net;    /* or NULL */
+    DevemuVfioUser *server;
+    char *address;
+    GMainContext *context;
+    GMainLoop *loop; /* with --threads, of its own thread */
+    GThread *thread;
+} Served;
+
+typedef struct Control Control;
+
+/* Commands by lines on a UNIX socket: list, link NAME on|off, quit. served is borrowed. NULL and
+ * one sentence in error. */
+Control *control_new(const char *path, GPtrArray *served, GMainLoop *loop, GError **error);
+void control_free(Control *control);
+
+#endif
