@@ -206,9 +206,13 @@ bool vfio_host_dma_read(void *host, uint64_t addr, void *buf, size_t len)
 
 bool vfio_host_dma_write(void *host, uint64_t addr, const void *buf, size_t len)
 {
+    DevemuVfioUser *s = host;
     const uint8_t *from = buf;
     size_t step;
 
+    if (G_UNLIKELY(s->dirty.on)) {
+        vfio_dirty_mark(s, addr, len);
+    }
     for (; len > 0; addr += step, from += step, len -= step) {
         uint8_t *to = piece(host, addr, len, true, &step);
 
@@ -222,12 +226,14 @@ bool vfio_host_dma_write(void *host, uint64_t addr, const void *buf, size_t len)
 
 bool vfio_host_dma_map(void *host, uint64_t addr, DevemuWindow *ret_window)
 {
-    const VfioMap *map = vfio_map_find(host, addr);
+    DevemuVfioUser *s = host;
+    const VfioMap *map = vfio_map_find(s, addr);
 
     if (map == NULL || map->data == NULL || !map->readable) {
         return false;
     }
-    *ret_window = (DevemuWindow){map->addr, map->len, map->data, map->writable};
+    /* While writes are logged, they must come by vfio_host_dma_write(). */
+    *ret_window = (DevemuWindow){map->addr, map->len, map->data, map->writable && !s->dirty.on};
     return true;
 }
 

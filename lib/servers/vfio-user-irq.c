@@ -101,7 +101,7 @@ static void intx_signal(DevemuVfioUser *s)
     VfioIrq *irq = &s->irqs[VFIO_IRQ_INTX];
 
     s->refire_ns = DEVEMU_NEVER;
-    if (s->intx_level && !s->intx_masked && irq->count && irq->fds[0] >= 0) {
+    if (s->intx_level && !s->intx_masked && !vfio_stopped(s) && irq->count && irq->fds[0] >= 0) {
         s->intx_masked = true;
         s->intx_news = false;
         signal_fd(irq->fds[0]);
@@ -174,9 +174,26 @@ void vfio_host_msi(void *host, uint64_t addr, uint32_t data)
     DevemuPciMessages how = mode(s);
 
     (void)data;
-    if (how != DEVEMU_PCI_MESSAGES_OWN) {
+    if (vfio_stopped(s)) {
+        if (addr < VFIO_MSIX_VECTORS) {
+            s->migration.messages[addr / 64] |= UINT64_C(1) << addr % 64;
+        }
+    } else if (how != DEVEMU_PCI_MESSAGES_OWN) {
         signal_vector(s, how == DEVEMU_PCI_MESSAGES_MSIX ? VFIO_IRQ_MSIX : VFIO_IRQ_MSI, addr);
     }
+}
+
+/* Interrupts that waited while the device was stopped. A level may have come with a snapshot. */
+void vfio_irqs_go(DevemuVfioUser *s)
+{
+    s->intx_news = s->intx_level;
+    intx_signal(s);
+    for (unsigned vector = 0; vector < VFIO_MSIX_VECTORS; vector++) {
+        if (s->migration.messages[vector / 64] >> vector % 64 & 1) {
+            vfio_host_msi(s, vector, 0);
+        }
+    }
+    memset(s->migration.messages, 0, sizeof(s->migration.messages));
 }
 
 /* --- life -------------------------------------------------------------------------- */

@@ -21,6 +21,9 @@ static const VfioCommand commands[VFIO_USER_COMMANDS] = {
     [VFIO_USER_REGION_WRITE] = {"REGION_WRITE", 16, vfio_region_write},
     [VFIO_USER_DEVICE_RESET] = {"DEVICE_RESET", 0, vfio_device_reset},
     [VFIO_USER_REGION_WRITE_MULTI] = {"REGION_WRITE_MULTI", 8, vfio_region_write_multi},
+    [VFIO_USER_DEVICE_FEATURE] = {"DEVICE_FEATURE", 8, vfio_device_feature},
+    [VFIO_USER_MIG_DATA_READ] = {"MIG_DATA_READ", 8, vfio_mig_data_read},
+    [VFIO_USER_MIG_DATA_WRITE] = {"MIG_DATA_WRITE", 8, vfio_mig_data_write},
 };
 
 void vfio_fail(DevemuVfioUser *s, const char *format, ...)

@@ -255,6 +255,6 @@ int vfio_region_write_multi(DevemuVfioUser *s, const VfioMessage *m)
 int vfio_device_reset(DevemuVfioUser *s, const VfioMessage *m)
 {
     (void)m;
-    devemu_device_reset(s->function, DEVEMU_RESET_HARD);
+    vfio_reset(s);
     return 0;
 }

@@ -87,13 +87,12 @@ void devemu_vfio_user_set_log(DevemuVfioUser *server, DevemuVfioUserLog *log, vo
 
 static uint64_t host_now(void *host)
 {
-    (void)host;
-    return vfio_now();
+    return vfio_device_now(host);
 }
 
 static void host_deadline(void *host, uint64_t when_ns)
 {
-    ((DevemuVfioUser *)host)->deadline_ns = when_ns;
+    vfio_set_deadline(host, when_ns);
 }
 
 /* The library limits the rate of these. */
@@ -156,7 +155,8 @@ static void forget_client(DevemuVfioUser *s)
     vfio_message_reset(s);
     vfio_maps_clear(s);
     vfio_irqs_clear(s);
-    devemu_device_reset(s->function, DEVEMU_RESET_HARD);
+    vfio_dirty_clear(s);
+    vfio_reset(s);
     watch_listener(s, true);
 }
 
@@ -360,6 +360,7 @@ static bool read_address(DevemuVfioUser *s, const char *address, GError **error)
 static void take_device(DevemuVfioUser *s, DevemuDevice *function)
 {
     s->function = function;
+    vfio_migration_init(s);
     vfio_irqs_init(s);
     devemu_device_set_host(function, &host_ops, s);
 }
@@ -409,6 +410,8 @@ void devemu_vfio_user_free(DevemuVfioUser *s)
         vfio_message_reset(s);
         vfio_maps_clear(s);
         vfio_irqs_finish(s);
+        vfio_dirty_clear(s);
+        vfio_migration_finish(s);
         devemu_device_free(s->function);
         g_hash_table_unref(s->files);
     }

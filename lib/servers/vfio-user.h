@@ -129,6 +129,39 @@ typedef struct VfioDoorbell {
     gpointer tag;
 } VfioDoorbell;
 
+/* --- migration ---------------------------------------------------------------------- */
+
+/* vfio.h, enum vfio_device_mig_state. */
+enum {
+    VFIO_STATE_ERROR = 0,
+    VFIO_STATE_STOP = 1,
+    VFIO_STATE_RUNNING = 2,
+    VFIO_STATE_STOP_COPY = 3,
+    VFIO_STATE_RESUMING = 4,
+    VFIO_STATE_PRE_COPY = 6,
+    VFIO_STATES,
+
+    VFIO_MSIX_VECTORS = 2048, /* PCI 3.0 6.8.2 */
+};
+
+typedef struct VfioMigration {
+    uint32_t state;
+    GByteArray *stream;    /* what is read, or was written */
+    size_t stream_at;      /* read so far */
+    uint64_t stopped_ns;   /* on our clock */
+    uint64_t clock_offset; /* what the device's clock is ahead of ours, modulo 2^64 */
+    /* Messages that were sent while it was stopped. */
+    uint64_t messages[VFIO_MSIX_VECTORS / 64];
+} VfioMigration;
+
+/* The log of writes by DMA. */
+typedef struct VfioDirty {
+    bool on, all;
+    unsigned shift;         /* log2 of its pages */
+    GHashTable *chunks;     /* VfioChunk, by number; owned */
+    struct VfioChunk *last; /* the one that was used last */
+} VfioDirty;
+
 /* What the client said of itself (spec "Version"). */
 typedef struct VfioPeer {
     uint64_t max_fds, max_xfer;
@@ -200,6 +233,9 @@ struct DevemuVfioUser {
 
     VfioDoorbell doorbells[VFIO_DOORBELLS];
     unsigned doorbell_count;
+
+    VfioMigration migration;
+    VfioDirty dirty;
 };
 
 /* --- vfio-user.c: life, time ------------------------------------------------------- */
@@ -292,6 +328,38 @@ void vfio_host_set_line(void *host, unsigned line, bool level);
 void vfio_host_msi(void *host, uint64_t addr, uint32_t data);
 /* The moment has come to signal a level again. */
 void vfio_irqs_refire(DevemuVfioUser *s, uint64_t now);
+
+/* Interrupts that waited while the device was stopped. */
+void vfio_irqs_go(DevemuVfioUser *s);
+
+/* --- vfio-user-migration.c --------------------------------------------------------- */
+
+int vfio_device_feature(DevemuVfioUser *s, const VfioMessage *m);
+int vfio_mig_data_read(DevemuVfioUser *s, const VfioMessage *m);
+int vfio_mig_data_write(DevemuVfioUser *s, const VfioMessage *m);
+void vfio_migration_init(DevemuVfioUser *s);
+/* Reset the device; it runs then, whatever state it was in. */
+void vfio_reset(DevemuVfioUser *s);
+void vfio_migration_finish(DevemuVfioUser *s);
+/* The device's clock, and its next deadline by that clock. */
+uint64_t vfio_device_now(const DevemuVfioUser *s);
+void vfio_set_deadline(DevemuVfioUser *s, uint64_t when_ns);
+/* Begin the reply to a GET with len bytes of data. NULL if the client wants none, or has less room.
+ */
+uint8_t *vfio_feature_reply(DevemuVfioUser *s, const VfioMessage *m, size_t len);
+/* Neither the device's state nor anything outside may change. */
+static inline bool vfio_stopped(const DevemuVfioUser *s)
+{
+    return s->migration.state != VFIO_STATE_RUNNING && s->migration.state != VFIO_STATE_PRE_COPY;
+}
+
+/* --- vfio-user-dirty.c ------------------------------------------------------------- */
+
+int vfio_dirty_start(DevemuVfioUser *s, const VfioMessage *m);
+int vfio_dirty_stop(DevemuVfioUser *s, const VfioMessage *m);
+int vfio_dirty_report(DevemuVfioUser *s, const VfioMessage *m);
+void vfio_dirty_mark(DevemuVfioUser *s, uint64_t addr, size_t len);
+void vfio_dirty_clear(DevemuVfioUser *s);
 
 /* --- numbers on the socket: the host's byte order ---------------------------------- */
 
