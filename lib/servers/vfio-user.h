@@ -72,7 +72,7 @@ enum {
 enum {
     VFIO_MAX_XFER = 1 << 20, /* the specification's default for max_data_xfer_size */
     VFIO_MAX_MESSAGE = VFIO_HEADER_BYTES + 16 + VFIO_MAX_XFER,
-    VFIO_MAX_FDS = 64,      /* our max_msg_fds */
+    VFIO_MAX_FDS = 16,      /* our max_msg_fds; QEMU refuses more */
     VFIO_MAX_MAPS = 65535,  /* the specification's default for max_dma_maps */
     VFIO_IN_BYTES = 65536,  /* what one receive takes, while no longer message comes */
     VFIO_OUT_LIMIT = 65536, /* no command is begun while so much waits for the client */
