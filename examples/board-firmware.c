@@ -185,12 +185,20 @@ bool board_add_rtc(Board *board, const BoardConfig *config, GError **error)
     return board->rtc != NULL;
 }
 
+/* As a guest would: through the index port, which keeps the last index. */
+static void write_cmos(Board *board, uint8_t at, uint8_t value)
+{
+    unsigned io = (unsigned)devemu_device_bank(board->rtc, "io");
+
+    devemu_device_write(board->rtc, io, 0, 1, at);
+    devemu_device_write(board->rtc, io, 1, 1, value);
+}
+
 void board_set_boot(Board *board, const BoardBoot *boot)
 {
-    unsigned cmos = (unsigned)devemu_device_bank(board->rtc, "cmos");
     uint8_t flags, order;
 
     boot_bytes(boot, &flags, &order);
-    devemu_device_write(board->rtc, cmos, CMOS_BOOT_FLAGS, 1, flags);
-    devemu_device_write(board->rtc, cmos, CMOS_BOOT_ORDER, 1, order);
+    write_cmos(board, CMOS_BOOT_FLAGS, flags);
+    write_cmos(board, CMOS_BOOT_ORDER, order);
 }

@@ -394,3 +394,13 @@ void board_reset(Board *board)
 {
     devemu_device_reset(board->system, DEVEMU_RESET_HARD);
 }
+
+void board_set_irq(Board *board, unsigned irq, bool level)
+{
+    if (board->pins.irq) {
+        devemu_device_line(board->socket, PIN_IRQ + irq, level);
+    }
+    if (irq != 2) {
+        devemu_device_line(board->pic[irq >> 3], irq & 7, level);
+    }
+}

@@ -74,6 +74,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Board, board_free)
 /* The interrupt acknowledge cycle: the vector that the 8259 pair puts on the bus. */
 uint8_t board_acknowledge(Board *board);
 void board_reset(Board *board);
+/* Pull an ISA interrupt line by hand, in addition to the chips. */
+void board_set_irq(Board *board, unsigned irq, bool level);
 /* Another boot order, from now on; a reset keeps it. */
 void board_set_boot(Board *board, const BoardBoot *boot);
 

@@ -21,7 +21,7 @@
 #define READ_BYTES   65536
 #define SLICE        4096 /* moments */
 #define SETTLE_ROUND 1024
-#define TURN         1024 /* pieces of work in one turn of the main loop */
+#define TURN_US      5000 /* then others in the main loop have their turn */
 
 /* --- output ------------------------------------------------------------------------ */
 
@@ -305,15 +305,14 @@ static bool loop_due(void *owner, gint *ret_timeout_ms)
 static void loop_dispatch(void *owner)
 {
     DevemuQtest *server = owner;
-    unsigned turn = 0;
+    gint64 until_us = g_get_monotonic_time() + TURN_US;
 
     if (!server->ended &&
         loop_found(server->loop, server->fd_in) & (G_IO_IN | G_IO_HUP | G_IO_ERR)) {
         read_in(server);
     }
     write_out(server);
-    while (turn < TURN && devemu_qtest_run(server)) {
-        turn += server->step == QTEST_STEP_NONE ? 1 : TURN / 4;
+    while (devemu_qtest_run(server) && g_get_monotonic_time() < until_us) {
     }
     write_out(server);
     if (is_over(server) && !server->closed) {
