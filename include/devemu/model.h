@@ -94,6 +94,9 @@ struct DevemuReg {
     uint32_t window_index;
 
     bool unimpl; /* stored, but has no effect: said once in the log */
+    /* That it is written matters, not what or how often: a server may let the guest write through
+     * an eventfd (KVM's ioeventfd); what is written then is the index of the element. */
+    bool doorbell;
 };
 
 #define DEVEMU_WIDTH(type, field) ((uint8_t)sizeof(((type *)0)->field))

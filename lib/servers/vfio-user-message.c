@@ -15,6 +15,7 @@ static const VfioCommand commands[VFIO_USER_COMMANDS] = {
     [VFIO_USER_DMA_UNMAP] = {"DMA_UNMAP", 24, vfio_dma_unmap},
     [VFIO_USER_DEVICE_GET_INFO] = {"DEVICE_GET_INFO", 16, vfio_device_info},
     [VFIO_USER_DEVICE_GET_REGION_INFO] = {"DEVICE_GET_REGION_INFO", 32, vfio_region_info},
+    [VFIO_USER_DEVICE_GET_REGION_IO_FDS] = {"DEVICE_GET_REGION_IO_FDS", 16, vfio_region_io_fds},
     [VFIO_USER_DEVICE_GET_IRQ_INFO] = {"DEVICE_GET_IRQ_INFO", 16, vfio_irq_info},
     [VFIO_USER_DEVICE_SET_IRQS] = {"DEVICE_SET_IRQS", 20, vfio_set_irqs},
     [VFIO_USER_REGION_READ] = {"REGION_READ", 16, vfio_region_read},

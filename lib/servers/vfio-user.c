@@ -16,6 +16,9 @@
 #include <time.h>
 #include <unistd.h>
 
+/* After a failed accept(). */
+#define LISTEN_AGAIN_NS 100000000
+
 /* While both sides spin, the other sources of the context get their turn after so many receives. */
 #define SPIN_ROUNDS 64
 
@@ -136,18 +139,24 @@ static void watch_listener(DevemuVfioUser *s, bool on)
     }
 }
 
-/* While there is a client, the next one waits. */
+/* While there is a client, the next one waits; also while this process can open no more files. */
 static void accept_client(DevemuVfioUser *s)
 {
     s->client = vfio_socket_accept(s);
     if (s->client >= 0) {
         watch_listener(s, false);
         watch_client(s);
+    } else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
+        vfio_log(s, "cannot take a client: %s", g_strerror(errno));
+        watch_listener(s, false);
+        s->listen_ns = vfio_now() + LISTEN_AGAIN_NS;
     }
 }
 
+/* What was the client's goes back, and the device is as it was before it. */
 static void forget_client(DevemuVfioUser *s)
 {
+    vfio_doorbells_clear(s);
     g_source_remove_unix_fd(s->source, s->client_tag);
     s->client_tag = NULL;
     close(s->client);
@@ -185,6 +194,11 @@ static void pump(DevemuVfioUser *s)
     } while (!s->stalled && !lost(s) && !vfio_hungry(s));
 }
 
+static uint64_t next_moment(const DevemuVfioUser *s)
+{
+    return MIN(MIN(s->deadline_ns, s->refire_ns), s->listen_ns);
+}
+
 /* One receive; or, with the option "spin", one after the other until none has come for so long. */
 static void serve_client(DevemuVfioUser *s)
 {
@@ -204,18 +218,24 @@ static void serve_client(DevemuVfioUser *s)
         }
         now = vfio_now();
         until = came || until == 0 ? now + s->spin_us * 1000 : until;
-        if (now >= until || now >= s->deadline_ns || now >= s->refire_ns) {
+        if (now >= until || now >= next_moment(s)) {
             break;
         }
     }
     if (s->refire_ns != DEVEMU_NEVER) {
         vfio_irqs_heard(s, vfio_now());
     }
-    if (vfio_files_broken(s)) {
-        vfio_fail(s, "the client cut a file short that it had given as memory");
+}
+
+/* What the client sent before it rang is done before. */
+static void serve_doorbells(DevemuVfioUser *s)
+{
+    for (unsigned i = 0; i < SPIN_ROUNDS && !s->stalled && !lost(s) && vfio_socket_receive(s);
+         i++) {
+        pump(s);
     }
-    if (lost(s)) {
-        forget_client(s);
+    if (!lost(s)) {
+        vfio_doorbells_ring(s);
     }
 }
 
@@ -224,11 +244,6 @@ static void serve_client(DevemuVfioUser *s)
 static DevemuVfioUser *server_of(GSource *source)
 {
     return ((VfioSource *)source)->server;
-}
-
-static uint64_t next_moment(const DevemuVfioUser *s)
-{
-    return MIN(s->deadline_ns, s->refire_ns);
 }
 
 static void arm(DevemuVfioUser *s, uint64_t when_ns)
@@ -240,12 +255,24 @@ static void arm(DevemuVfioUser *s, uint64_t when_ns)
     timerfd_settime(s->timer, TFD_TIMER_ABSTIME, &at, NULL);
 }
 
+/* Memory can fail at any of the device's events, those of its backends, too. */
+static bool over(DevemuVfioUser *s)
+{
+    if (vfio_files_broken(s)) {
+        vfio_fail(s, "the client cut a file short that it had given as memory");
+    }
+    return s->client >= 0 && lost(s);
+}
+
 static gboolean source_prepare(GSource *source, gint *ret_timeout)
 {
     DevemuVfioUser *s = server_of(source);
     uint64_t when_ns = next_moment(s);
 
     *ret_timeout = -1;
+    if (over(s)) {
+        return TRUE;
+    }
     if (when_ns == DEVEMU_NEVER) {
         return FALSE;
     }
@@ -269,7 +296,7 @@ static gboolean source_check(GSource *source)
     uint64_t when_ns = next_moment(s);
 
     return query(s, s->client_tag) || query(s, s->listener_tag) || query(s, s->timer_tag) ||
-           (when_ns != DEVEMU_NEVER && when_ns <= vfio_now());
+           vfio_doorbells_rung(s) || (when_ns != DEVEMU_NEVER && when_ns <= vfio_now());
 }
 
 static void tick(DevemuVfioUser *s)
@@ -286,6 +313,10 @@ static void tick(DevemuVfioUser *s)
     }
     now = vfio_now();
     vfio_irqs_refire(s, now);
+    if (s->listen_ns <= now) {
+        s->listen_ns = DEVEMU_NEVER;
+        watch_listener(s, true);
+    }
     if (s->deadline_ns <= now) {
         devemu_device_run(s->function);
     }
@@ -302,7 +333,13 @@ static gboolean source_dispatch(GSource *source, GSourceFunc callback, gpointer 
     } else if (query(s, s->client_tag)) {
         serve_client(s);
     }
+    if (vfio_doorbells_rung(s)) {
+        serve_doorbells(s);
+    }
     tick(s);
+    if (over(s)) {
+        forget_client(s);
+    }
     return G_SOURCE_CONTINUE;
 }
 
@@ -380,7 +417,7 @@ DevemuVfioUser *devemu_vfio_user_new(DevemuDevice *dev, const char *address, GMa
     }
     s = g_new0(DevemuVfioUser, 1);
     s->listener = s->client = s->timer = -1;
-    s->deadline_ns = s->refire_ns = s->armed_ns = DEVEMU_NEVER;
+    s->deadline_ns = s->refire_ns = s->armed_ns = s->listen_ns = DEVEMU_NEVER;
     s->log_tokens = DEVEMU_LOG_BURST;
     if (!read_address(s, address, error) || !source_new(s, context, error)) {
         if (function != dev) {
@@ -402,11 +439,9 @@ void devemu_vfio_user_free(DevemuVfioUser *s)
     if (s == NULL) {
         return;
     }
-    if (s->source) {
-        g_source_destroy(s->source);
-        g_source_unref(s->source);
-    }
     if (s->function) {
+        devemu_device_set_host(s->function, NULL, NULL);
+        vfio_doorbells_clear(s);
         vfio_message_reset(s);
         vfio_maps_clear(s);
         vfio_irqs_finish(s);
@@ -414,6 +449,10 @@ void devemu_vfio_user_free(DevemuVfioUser *s)
         vfio_migration_finish(s);
         devemu_device_free(s->function);
         g_hash_table_unref(s->files);
+    }
+    if (s->source) {
+        g_source_destroy(s->source);
+        g_source_unref(s->source);
     }
     vfio_socket_close(s);
     if (s->timer >= 0) {

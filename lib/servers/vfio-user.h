@@ -124,6 +124,7 @@ typedef struct VfioIrq {
 /* A register that the client may write through an eventfd. */
 typedef struct VfioDoorbell {
     unsigned region, size;
+    unsigned index; /* of the element, which is what is written */
     uint64_t at;
     int fd;
     gpointer tag;
@@ -194,7 +195,8 @@ struct DevemuVfioUser {
     /* time */
     int timer;
     gpointer timer_tag;
-    uint64_t armed_ns; /* what the timer is set to */
+    uint64_t armed_ns;  /* what the timer is set to */
+    uint64_t listen_ns; /* when to look for clients again, after a failure; or DEVEMU_NEVER */
     uint64_t deadline_ns;
 
     /* the connection */
@@ -233,6 +235,7 @@ struct DevemuVfioUser {
 
     VfioDoorbell doorbells[VFIO_DOORBELLS];
     unsigned doorbell_count;
+    unsigned doorbells_made; /* of these regions */
 
     VfioMigration migration;
     VfioDirty dirty;
@@ -360,6 +363,14 @@ int vfio_dirty_stop(DevemuVfioUser *s, const VfioMessage *m);
 int vfio_dirty_report(DevemuVfioUser *s, const VfioMessage *m);
 void vfio_dirty_mark(DevemuVfioUser *s, uint64_t addr, size_t len);
 void vfio_dirty_clear(DevemuVfioUser *s);
+
+/* --- vfio-user-doorbell.c ---------------------------------------------------------- */
+
+int vfio_region_io_fds(DevemuVfioUser *s, const VfioMessage *m);
+/* Did the last sleep find one? */
+bool vfio_doorbells_rung(const DevemuVfioUser *s);
+void vfio_doorbells_ring(DevemuVfioUser *s);
+void vfio_doorbells_clear(DevemuVfioUser *s);
 
 /* --- numbers on the socket: the host's byte order ---------------------------------- */
 
