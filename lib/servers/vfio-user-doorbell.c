@@ -112,7 +112,7 @@ static void put_entry(uint8_t *to, const VfioDoorbell *bell, unsigned fd_index, 
 static void put_entries(DevemuVfioUser *s, unsigned region, uint8_t *to, unsigned count)
 {
     const DevemuBank *bank = bank_of(s, region);
-    int fds[VFIO_DOORBELLS];
+    int fds[VFIO_MAX_FDS];
     unsigned n = 0;
 
     for (unsigned i = 0; i < s->doorbell_count && n < count; i++) {
@@ -135,7 +135,7 @@ static unsigned count_doorbells(const DevemuVfioUser *s, unsigned region)
     for (unsigned i = 0; i < s->doorbell_count; i++) {
         count += s->doorbells[i].region == region;
     }
-    return (unsigned)MIN(count, s->peer.max_fds);
+    return (unsigned)MIN(count, MIN(s->peer.max_fds, VFIO_MAX_FDS));
 }
 
 int vfio_region_io_fds(DevemuVfioUser *s, const VfioMessage *m)

@@ -44,15 +44,15 @@ Test(vfio_user, version_is_answered_with_ours_and_capabilities)
 {
     Client *c = client_new(make(&toy_model, NULL), "");
 
-    cr_assert_eq(client_version(c, "{\"capabilities\":{\"max_msg_fds\":16}}"), 0);
+    cr_assert_eq(client_version(c, "{\"capabilities\":{\"max_msg_fds\":8}}"), 0);
 
     cr_assert_eq(vfio_get16(client_payload(c)), 0);
     cr_assert_eq(vfio_get16(client_payload(c) + 2), 0);
     cr_assert_eq(c->reply[c->reply_len - 1], 0);
     cr_assert_str_eq((const char *)client_payload(c) + 4,
-                     "{\"capabilities\":{\"max_msg_fds\":64,\"max_data_xfer_size\":1048576,"
+                     "{\"capabilities\":{\"max_msg_fds\":16,\"max_data_xfer_size\":1048576,"
                      "\"max_dma_maps\":65535,\"pgsizes\":4096}}");
-    cr_assert_eq(c->server->peer.max_fds, 16);
+    cr_assert_eq(c->server->peer.max_fds, 8);
     cr_assert_eq(c->server->peer.max_xfer, 1048576);
     client_free(c);
 }
@@ -615,7 +615,7 @@ Test(vfio_user, more_descriptors_than_allowed_end_the_connection)
         fds[i] = memory.fd;
     }
     client_send(c, VFIO_USER_DEVICE_RESET, 0, NULL, 0, fds, G_N_ELEMENTS(fds));
-    expect_end(c, "more than 64 file descriptors");
+    expect_end(c, "more than 16 file descriptors");
 }
 
 /* A receive may hold several messages and the descriptors of the last. */
