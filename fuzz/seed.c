@@ -3,14 +3,17 @@
  * seed.c: inputs to begin with. Without a script, from the tables: every register read, written,
  * its bits set one by one, and every kind of event. With one, what it says, a line each:
  *
- *     head bus map refill nosy trace options late twin   (first, if at all)
- *     options NAME=VALUE...    behind "head options": choices and switches; the others keep their
- * default bytes HEX...             what options take, by hand reg NAME VALUE [ELEMENT] write a
- * register by its name, through its window if it has one get NAME [ELEMENT]       read it write
- * BANK AT SIZE VALUE, read BANK AT SIZE ram AT WORD...           at most eight time NS, next next:
- * to the deadline frame broadcast|mac|multicast LEN, chars BYTE..., key CODE VALUE, button CODE
- * VALUE, move X Y line N LEVEL, link N, reset hard|soft, save, fresh, edit, unplug, screen, ready,
- * loop repeat COUNT             the last reg again, counting up
+ * - head bus map refill nosy trace options late twin: first, if at all
+ * - options NAME=VALUE...: behind "head options"; choices and switches, the others keep their value
+ * - bytes HEX...: what options take, by hand
+ * - reg NAME VALUE [ELEMENT]: write a register by its name, through its window if it has one
+ * - get NAME [ELEMENT]: read it
+ * - write BANK AT SIZE VALUE, read BANK AT SIZE
+ * - ram AT WORD...: at most eight
+ * - time NS, next: next is to the deadline
+ * - frame broadcast|mac|multicast LEN, chars BYTE..., key CODE VALUE, button CODE VALUE, move X Y
+ * - line N LEVEL, link N, reset hard|soft, save, fresh, edit, unplug, screen, ready, loop
+ * - repeat COUNT: the last reg again, counting up
  *
  *     fuzz_seed MODEL OUTPUT-FILE SCRIPT
  *     fuzz_seed MODEL OUTPUT-FOLDER

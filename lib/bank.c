@@ -2,6 +2,9 @@
 /*
  * bank.c: registers from tables. Dispatch is O(1): an array by place (bank-build.c) leads to the
  * rows that cover it.
+ *
+ * The file is long because the entries have all that is before them inlined: an access is to cost
+ * little.
  */
 #include "internal.h"
 

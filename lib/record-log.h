@@ -5,14 +5,16 @@
  * All numbers are little-endian; "num" is seven bits a byte, lowest first, bit 7 set on all but the
  * last; "bytes" is a num and so many bytes.
  *
- *     file      "devemlog", u32 version, u32 CRC-32 of these twelve bytes, then records
- *     record    u32 length of the payload, u32 CRC-32 of it, u32 CRC-32 of these eight bytes,
- * payload payload   u8 tag, then 'H'     once, first: bytes model, num settings, each: bytes name,
- * bytes text, u8 has data, bytes data 'E'     an event: u8 kind, u64 moment, num a b c d, bytes
- * data, items 'S'     a snapshot: num event that comes next, u64 moment, u8 refused, the rest is
- * the device's state as a serialised GVariant a{sv} 'Z'     once, last: num events; missing if the
- * recording was killed item      u8 kind, num a, then by kind num b or bytes data, then the host's
- * answer, if it has one
+ * - file: "devemlog", u32 version, u32 CRC-32 of these twelve bytes, then records;
+ * - record: u32 length of the payload, u32 CRC-32 of it, u32 CRC-32 of these eight bytes, payload;
+ * - payload: u8 tag, then by tag:
+ *   - 'H', once, first: bytes model, num settings, each of them bytes name, bytes text, u8 has
+ *     data, bytes data;
+ *   - 'E', an event: u8 kind, u64 moment, num a b c d, bytes data, items;
+ *   - 'S', a snapshot: num event that comes next, u64 moment, u8 refused, the rest is the device's
+ *     state as a serialised GVariant a{sv};
+ *   - 'Z', once, last: num events; missing if the recording was killed;
+ * - item: u8 kind, num a, then by kind num b or bytes data, then the host's answer, if it has one.
  *
  * The head of a record has a checksum of its own, so that a file that was cut off can be told from
  * one that was damaged.

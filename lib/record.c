@@ -9,6 +9,9 @@
  * always stands at the device's deadline and goes before it.
  *
  * A snapshot of the recorder holds the device as its child. Not recorded: block backends.
+ *
+ * The file is long because it is a model and a host at once: each entry and each service has its
+ * small function here.
  */
 #include <devemu/record.h>
 

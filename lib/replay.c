@@ -2,6 +2,8 @@
 /*
  * replay.c: runs one device from a record log. What the device asks is answered from the log; what
  * it puts out is encoded as the recorder would, and compared with what stands there.
+ *
+ * The file is long because it is the other side of record.c, service by service and event by event.
  */
 #include <devemu/list.h>
 

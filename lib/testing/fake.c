@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * fake.c: the fake host. See testing.h.
+ *
+ * The file is long because every call of testing.h has four modes to mind, and the struct of all of
+ * them is private to it.
  */
 #include "cover.h"
 

@@ -3,6 +3,8 @@
  * ps2.c: output buffer and keyboard of ps2.h; keys and their codes are in ps2-keys.c, the mouse is
  * in ps2-mouse.c.
  *
+ * The file is long because half of it is what keys do to the buffer, and half the commands.
+ *
  * Not modelled: the codes that extended keys send around themselves while Shift or Num Lock is
  * down (KB, notes to set 1 and 2); the self test's report after power-on; a bad self test.
  */

@@ -6,6 +6,8 @@
  * The working registers (CSR18 to CSR67) follow the rings. The current descriptors (CRDA, CXDA),
  * the bases, counters and lengths are what the engine goes by, also when written; the others show
  * what was last looked at, can be written, and are not looked at.
+ *
+ * The file is long because it is one table.
  */
 #include "pcnet.h"
 

@@ -3,10 +3,12 @@
  * bench.c: what the library costs, beside a hand-written minimum in the same program. Run by
  * tests/bench/run; by hand, never as a test.
  *
- * bench                  the table: median of SAMPLES samples, ours and the minimum in turn, and
- * the median of the ratios of pairs (these machines are noisy: believe the ratios) bench --list the
- * names of the rows bench --only NAME N    one row N times between BENCH_BEGIN and BENCH_END, for
- * callgrind; "NAME.min" is its minimum bench --counts         what needs no clock
+ * - bench: the table; median of SAMPLES samples, ours and the minimum in turn, and the median of
+ *   the ratios of pairs, which are what to believe on a noisy machine
+ * - bench --list: the names of the rows
+ * - bench --only NAME N: N times one row inside bench_collect(), for callgrind; "NAME.min" is its
+ *   minimum
+ * - bench --counts: what needs no clock
  */
 #define _POSIX_C_SOURCE 200809L
 
