@@ -38,7 +38,8 @@ G_GNUC_UNUSED static void client_log(void *opaque, const char *text)
 }
 
 /* A server around dev, and this client at its socket. options begins with a comma, or is "". */
-G_GNUC_UNUSED static Client *client_new(DevemuDevice *dev, const char *options)
+G_GNUC_UNUSED static Client *client_new_on(DevemuDevice *dev, const char *options,
+                                           GMainContext *context)
 {
     Client *c = g_new0(Client, 1);
     GError *error = NULL;
@@ -47,13 +48,20 @@ G_GNUC_UNUSED static Client *client_new(DevemuDevice *dev, const char *options)
 
     cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
     address = g_strdup_printf("fd:%d%s", pair[1], options);
-    c->context = g_main_context_new();
+    c->context = g_main_context_ref(context);
     c->fd = pair[0];
     c->log = g_string_new(NULL);
     c->server = devemu_vfio_user_new(dev, address, c->context, &error);
     cr_assert_not_null(c->server, "%s", error ? error->message : "");
     devemu_vfio_user_set_log(c->server, client_log, c);
     return c;
+}
+
+G_GNUC_UNUSED static Client *client_new(DevemuDevice *dev, const char *options)
+{
+    g_autoptr(GMainContext) context = g_main_context_new();
+
+    return client_new_on(dev, options, context);
 }
 
 G_GNUC_UNUSED static void client_free(Client *c)
