@@ -270,6 +270,9 @@ static gboolean source_prepare(GSource *source, gint *ret_timeout)
     uint64_t when_ns = next_moment(s);
 
     *ret_timeout = -1;
+    if (s->inside) {
+        return FALSE;
+    }
     if (over(s)) {
         return TRUE;
     }
@@ -295,6 +298,9 @@ static gboolean source_check(GSource *source)
     DevemuVfioUser *s = server_of(source);
     uint64_t when_ns = next_moment(s);
 
+    if (s->inside) {
+        return FALSE;
+    }
     return query(s, s->client_tag) || query(s, s->listener_tag) || query(s, s->timer_tag) ||
            vfio_doorbells_rung(s) || (when_ns != DEVEMU_NEVER && when_ns <= vfio_now());
 }
@@ -328,6 +334,7 @@ static gboolean source_dispatch(GSource *source, GSourceFunc callback, gpointer 
 
     (void)callback;
     (void)user_data;
+    s->inside = true;
     if (query(s, s->listener_tag)) {
         accept_client(s);
     } else if (query(s, s->client_tag)) {
@@ -340,6 +347,7 @@ static gboolean source_dispatch(GSource *source, GSourceFunc callback, gpointer 
     if (over(s)) {
         forget_client(s);
     }
+    s->inside = false;
     return G_SOURCE_CONTINUE;
 }
 
@@ -360,6 +368,9 @@ static bool source_new(DevemuVfioUser *s, GMainContext *context, GError **error)
     s->source = g_source_new(&source_funcs, sizeof(VfioSource));
     ((VfioSource *)s->source)->server = s;
     g_source_set_name(s->source, "vfio-user");
+    /* Else GLib takes the descriptors out of the poll and back in at each dispatch, and wakes the
+     * loop for each: two system calls a descriptor. `inside` guards instead. */
+    g_source_set_can_recurse(s->source, TRUE);
     s->timer_tag = g_source_add_unix_fd(s->source, s->timer, G_IO_IN);
     if (s->client >= 0) {
         watch_client(s);

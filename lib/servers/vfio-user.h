@@ -174,6 +174,7 @@ typedef struct VfioPeer {
 struct DevemuVfioUser {
     DevemuDevice *function; /* owned */
     GSource *source;
+    bool inside; /* its dispatch */
     char *label; /* its address, for people */
     DevemuVfioUserLog *log;
     void *log_opaque;
