@@ -13,6 +13,7 @@ typedef struct Watch {
 typedef struct LoopSource {
     GSource source;
     Loop *loop;
+    bool inside; /* its dispatch */
 } LoopSource;
 
 struct Loop {
@@ -41,10 +42,13 @@ static gboolean source_prepare(GSource *source, gint *ret_timeout)
 {
     Loop *loop = ((LoopSource *)source)->loop;
 
+    *ret_timeout = -1;
+    if (((LoopSource *)source)->inside) {
+        return FALSE;
+    }
     if (loop->ops->prepare) {
         loop->ops->prepare(loop->owner);
     }
-    *ret_timeout = -1;
     return loop->ops->due(loop->owner, ret_timeout);
 }
 
@@ -53,6 +57,9 @@ static gboolean source_check(GSource *source)
     Loop *loop = ((LoopSource *)source)->loop;
     gint timeout;
 
+    if (((LoopSource *)source)->inside) {
+        return FALSE;
+    }
     return found_any(loop) || loop->ops->due(loop->owner, &timeout);
 }
 
@@ -62,7 +69,9 @@ static gboolean source_dispatch(GSource *source, GSourceFunc callback, gpointer 
 
     (void)callback;
     (void)user_data;
+    ((LoopSource *)source)->inside = true;
     loop->ops->dispatch(loop->owner);
+    ((LoopSource *)source)->inside = false;
     return G_SOURCE_CONTINUE;
 }
 
@@ -83,6 +92,9 @@ Loop *loop_new(GMainContext *context, const LoopOps *ops, void *owner, const cha
     loop->source = g_source_new(&source_funcs, sizeof(LoopSource));
     ((LoopSource *)loop->source)->loop = loop;
     g_source_set_name(loop->source, name);
+    /* Else GLib takes the descriptors out of the poll and back in at each dispatch, and wakes the
+     * loop for each: two system calls a descriptor. `inside` guards instead. */
+    g_source_set_can_recurse(loop->source, TRUE);
     g_source_attach(loop->source, loop->context);
     return loop;
 }
