@@ -114,7 +114,7 @@ static void trace_reg(DevemuDevice *dev, DevemuTraceKind kind, const DevemuBank 
 static void say_unimpl(DevemuDevice *dev, DevemuRow *row)
 {
     if (row->reg->unimpl && !row->said) {
-        row->said = true;
+        row->said = !dev->rehearsing;
         devemu_log(dev, DEVEMU_LOG_UNIMPL, row->reg->name);
     }
 }

@@ -109,6 +109,14 @@ uint8_t *devemu_dma_view_write(DevemuDevice *dev, uint64_t addr, size_t len)
     return window_at(dev, addr, len, true);
 }
 
+bool devemu_dma_deferred(const DevemuDevice *dev)
+{
+    while (dev && dev->ops.dma_deferred == NULL) {
+        dev = dev->parent;
+    }
+    return dev && dev->ops.dma_deferred(dev->host);
+}
+
 void devemu_device_revoke(DevemuDevice *dev)
 {
     g_return_if_fail(dev != NULL);

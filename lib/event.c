@@ -238,14 +238,19 @@ void devemu_device_run(DevemuDevice *dev)
     }
 }
 
-size_t devemu_device_receive(DevemuDevice *dev, const void *data, size_t len)
+void devemu_gate_set(DevemuDevice *dev, const DevemuGate *gate, void *opaque)
+{
+    dev->gate = gate;
+    dev->gate_opaque = opaque;
+    for (unsigned i = 0; dev->children && i < dev->children->len; i++) {
+        devemu_gate_set(g_ptr_array_index(dev->children, i), gate, opaque);
+    }
+}
+
+size_t devemu_receive_now(DevemuDevice *dev, const void *data, size_t len)
 {
     size_t taken;
 
-    g_return_val_if_fail(dev != NULL && (data != NULL || len == 0), 0);
-    if (dev->model->receive == NULL) {
-        return len; /* nobody listens: gone, as on a wire */
-    }
     if (!devemu_enter(dev)) {
         dev->refused = true;
         return 0;
@@ -264,15 +269,31 @@ size_t devemu_device_receive(DevemuDevice *dev, const void *data, size_t len)
     return taken;
 }
 
+size_t devemu_device_receive(DevemuDevice *dev, const void *data, size_t len)
+{
+    g_return_val_if_fail(dev != NULL && (data != NULL || len == 0), 0);
+    if (dev->model->receive == NULL) {
+        return len; /* nobody listens: gone, as on a wire */
+    }
+    if (G_UNLIKELY(dev->gate != NULL)) {
+        return dev->gate->receive(dev->gate_opaque, dev, data, len);
+    }
+    return devemu_receive_now(dev, data, len);
+}
+
 size_t devemu_device_ready(DevemuDevice *dev)
 {
-    size_t room;
+    size_t room = SIZE_MAX;
 
     g_return_val_if_fail(dev != NULL, 0);
-    if (dev->model->receive == NULL || dev->model->ready == NULL) {
-        return SIZE_MAX;
+    if (dev->model->receive == NULL) {
+        return room;
     }
-    room = dev->busy ? 0 : dev->model->ready(dev->state);
+    if (dev->gate && dev->gate->closed(dev->gate_opaque)) {
+        room = 0;
+    } else if (dev->model->ready) {
+        room = dev->busy ? 0 : dev->model->ready(dev->state);
+    }
     if (room == 0) {
         dev->refused = true;
     }
@@ -288,12 +309,21 @@ void devemu_device_link(DevemuDevice *dev, unsigned link)
     }
 }
 
-void devemu_device_complete(DevemuDevice *dev, uint32_t tag, int status)
+void devemu_complete_now(DevemuDevice *dev, uint32_t tag, int status)
 {
-    g_return_if_fail(dev != NULL);
     if (dev->model->complete && devemu_enter(dev)) {
         dev->model->complete(dev->state, tag, status);
         devemu_leave(dev);
+    }
+}
+
+void devemu_device_complete(DevemuDevice *dev, uint32_t tag, int status)
+{
+    g_return_if_fail(dev != NULL);
+    if (G_UNLIKELY(dev->gate != NULL)) {
+        dev->gate->complete(dev->gate_opaque, dev, tag, status);
+    } else {
+        devemu_complete_now(dev, tag, status);
     }
 }
 

@@ -72,6 +72,15 @@ typedef struct DevemuDecorator {
     DevemuAccess (*write)(void *state, unsigned bank, uint64_t at, unsigned size, uint64_t value);
 } DevemuDecorator;
 
+/* Who stands between backends and the devices of a tree: what comes in is his to take or to pass on
+ * by devemu_receive_now() and devemu_complete_now(). */
+typedef struct DevemuGate {
+    size_t (*receive)(void *opaque, DevemuDevice *dev, const void *data, size_t len);
+    void (*complete)(void *opaque, DevemuDevice *dev, uint32_t tag, int status);
+    /* Nothing is taken now. */
+    bool (*closed)(void *opaque);
+} DevemuGate;
+
 #define DEVEMU_LINES   64
 #define DEVEMU_WINDOWS 2
 
@@ -89,10 +98,11 @@ struct DevemuDevice {
     unsigned bank_count;
     unsigned input_count, output_count; /* lines */
     unsigned busy;                      /* events under way; only a bus can be in several */
-    bool is_bus;    /* may be entered again; not while it is held, see devemu_hold() */
-    bool tracing;   /* the host, or one further up, wants every event */
-    bool refused;   /* a frame or character was not taken since the last ready */
-    uint64_t lines; /* as told to the host and the wires */
+    bool is_bus;     /* may be entered again; not while it is held, see devemu_hold() */
+    bool tracing;    /* the host, or one further up, wants every event */
+    bool rehearsing; /* nothing that happens now has happened, see rehearse.h */
+    bool refused;    /* a frame or character was not taken since the last ready */
+    uint64_t lines;  /* as told to the host and the wires */
     uint64_t deadline;
     DevemuBankIndex *banks;
     DevemuWindow windows[DEVEMU_WINDOWS];
@@ -111,6 +121,8 @@ struct DevemuDevice {
     void *chr;
     DevemuBlockOps block_ops;
     void *block;
+    const DevemuGate *gate; /* NULL: none */
+    void *gate_opaque;
 
     char *name;
     DevemuDevice *parent;
@@ -164,6 +176,13 @@ void devemu_log(DevemuDevice *dev, DevemuLogLevel level, const char *text);
 void devemu_trace_emit(DevemuDevice *dev, DevemuTrace *trace);
 /* A host came or went: who wants a trace, from here down? */
 void devemu_tracing_update(DevemuDevice *dev);
+
+/* --- backends' entries behind the gate --------------------------------------------- */
+
+/* Of the device and all below it. gate NULL: none. */
+void devemu_gate_set(DevemuDevice *dev, const DevemuGate *gate, void *opaque);
+size_t devemu_receive_now(DevemuDevice *dev, const void *data, size_t len);
+void devemu_complete_now(DevemuDevice *dev, uint32_t tag, int status);
 
 /* --- the tree ---------------------------------------------------------------------- */
 

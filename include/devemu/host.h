@@ -127,6 +127,10 @@ typedef struct DevemuHostOps {
 
     /* Every event, if not NULL. Costs one branch when it is NULL. */
     void (*trace)(void *host, const DevemuTrace *trace);
+
+    /* Is memory reached by messages, so that a register access should move no DMA? The answer may
+     * change with time. NULL: no. See devemu_dma_deferred(). */
+    bool (*dma_deferred)(void *host);
 } DevemuHostOps;
 
 #ifdef __cplusplus

@@ -365,6 +365,11 @@ DEVEMU_API bool devemu_dma_write(DevemuDevice *dev, uint64_t addr, const void *b
 DEVEMU_API const uint8_t *devemu_dma_view(DevemuDevice *dev, uint64_t addr, size_t len);
 DEVEMU_API uint8_t *devemu_dma_view_write(DevemuDevice *dev, uint64_t addr, size_t len);
 
+/* Should DMA be put off until a register access has been answered? Then set a timer to
+ * devemu_now() instead: DMA at a timer, or for a frame, is as good as ever. DMA inside an access
+ * may fail on such a host. */
+DEVEMU_API bool devemu_dma_deferred(const DevemuDevice *dev);
+
 /* What was read or written in views before this is seen by the guest's processors before what comes
  * after: between an ownership bit and what it guards. */
 static inline void devemu_dma_order(void)
