@@ -160,6 +160,7 @@ static uint64_t am7990_lines(const void *state)
 static const DevemuField fields[] = {
     DEVEMU_SKIP(struct lance, chip),
     DEVEMU_SKIP(struct lance, reserved),
+    DEVEMU_SAVE_MAX(struct lance, work, LANCE_WORK_RX | LANCE_WORK_TX),
     DEVEMU_SKIP(struct lance, spare),
     DEVEMU_SKIP(struct lance, scratch),
     DEVEMU_SAVE(struct lance, gap_ns),
@@ -200,6 +201,7 @@ static const DevemuField fields[] = {
 static const DevemuTimer timers[] = {
     DEVEMU_TIMER(struct lance, poll_ns, lance_poll_expired),
     DEVEMU_TIMER(struct lance, init_ns, lance_init_expired),
+    DEVEMU_TIMER(struct lance, work_ns, lance_work_expired),
     DEVEMU_TIMER(struct lance, tx_ns, lance_tx_expired),
     DEVEMU_TIMER(struct lance, rx_ns, lance_rx_expired),
     {0},

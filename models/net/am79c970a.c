@@ -399,6 +399,7 @@ static const DevemuField fields[] = {
     DEVEMU_SKIP(struct pcnet, lance.tmauloop),
     DEVEMU_SAVE(struct pcnet, lance.seen),
     DEVEMU_SAVE_MAX(struct pcnet, lance.lamps_busy, 1),
+    DEVEMU_SAVE_MAX(struct pcnet, lance.work, LANCE_WORK_RX | LANCE_WORK_TX),
     DEVEMU_SKIP(struct pcnet, lance.spare),
     DEVEMU_SKIP(struct pcnet, lance.scratch),
     DEVEMU_SAVE_ARRAY(struct pcnet, eeprom.words),
@@ -420,6 +421,7 @@ static const DevemuField fields[] = {
 static const DevemuTimer timers[] = {
     DEVEMU_TIMER(struct pcnet, lance.poll_ns, lance_poll_expired),
     DEVEMU_TIMER(struct pcnet, lance.init_ns, lance_init_expired),
+    DEVEMU_TIMER(struct pcnet, lance.work_ns, lance_work_expired),
     DEVEMU_TIMER(struct pcnet, lance.tx_ns, lance_tx_expired),
     DEVEMU_TIMER(struct pcnet, lance.rx_ns, lance_rx_expired),
     DEVEMU_TIMER(struct pcnet, led_ns, pcnet_led_expired),

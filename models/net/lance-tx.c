@@ -384,7 +384,7 @@ static void previous(struct lance *s, const struct lance_ring *ring, const struc
 
 static void tx_instant(struct lance *s)
 {
-    unsigned used, budget = LANCE_BUDGET;
+    unsigned used, budget = devemu_dma_deferred(s->dev) ? LANCE_BUDGET_DEFERRED : LANCE_BUDGET;
     struct lance_md md = {0};
     struct lance_ring ring;
 

@@ -63,6 +63,46 @@ uint64_t lance_csr0_read(const void *state, unsigned index)
     return value;
 }
 
+/* --- work: now, or where the host wants no DMA in an access, right behind it -------- */
+
+static void do_work(struct lance *s, unsigned work)
+{
+    if (work & LANCE_WORK_RX) {
+        lance_rx_poll(s);
+    }
+    if (work & LANCE_WORK_TX) {
+        lance_tx_poll(s);
+    }
+}
+
+static void work(struct lance *s, unsigned work)
+{
+    if (!devemu_dma_deferred(s->dev)) {
+        do_work(s, work);
+        return;
+    }
+    s->work |= (uint8_t)work;
+    s->work_ns = devemu_now(s->dev);
+}
+
+void lance_work_expired(void *state, uint64_t due_ns)
+{
+    struct lance *s = state;
+    unsigned work = s->work;
+
+    (void)due_ns;
+    s->work = 0;
+    if (lance_active(s)) {
+        do_work(s, work);
+    }
+}
+
+static void no_work(struct lance *s)
+{
+    s->work_ns = DEVEMU_NEVER;
+    s->work = 0;
+}
+
 /* --- polling: CSR46, CSR47 --------------------------------------------------------- */
 
 /* DS CSR47: two's complement of the interval in clocks; bits 3-0 are not looked at; 0 is 65536. */
@@ -130,8 +170,7 @@ static void resume_work(struct lance *s)
         return;
     }
     poll_start(s, devemu_now(s->dev) + left * LANCE_CLOCK_NS);
-    lance_rx_poll(s);
-    lance_tx_poll(s);
+    work(s, LANCE_WORK_RX | LANCE_WORK_TX);
     devemu_send_ready(s->dev);
 }
 
@@ -246,8 +285,7 @@ static void start(struct lance *s)
     s->csr0 |= s->mode & MODE_DTX ? 0 : CSR0_TXON;
     poll_start(s, devemu_now(s->dev) + poll_interval_ns(s));
     if (lance_active(s)) {
-        lance_rx_poll(s);
-        lance_tx_poll(s);
+        work(s, LANCE_WORK_RX | LANCE_WORK_TX);
     }
 }
 
@@ -286,6 +324,7 @@ void lance_stop(struct lance *s)
     s->init_ns = DEVEMU_NEVER;
     s->tx_ns = DEVEMU_NEVER;
     s->rx_ns = DEVEMU_NEVER;
+    no_work(s);
     s->suspending = 0;
     s->rx_blocked = 0;
     if (s->chip->saw) {
@@ -300,6 +339,8 @@ static void init_and_start(struct lance *s, unsigned set)
     if (set & CSR0_INIT) {
         if (s->latency == LATENCY_DATASHEET) {
             s->init_ns = devemu_now(s->dev) + s->chip->init_ns;
+        } else if (devemu_dma_deferred(s->dev)) {
+            s->init_ns = devemu_now(s->dev);
         } else {
             init_now(s); /* starts as well if STRT is set */
             return;
@@ -330,7 +371,7 @@ void lance_csr0_wrote(void *state, unsigned index, uint64_t value, uint64_t old)
     }
     /* The driver that acknowledges an interrupt may have given buffers back; see lance_ready(). */
     if (s->rx_blocked && lance_active(s)) {
-        lance_rx_poll(s);
+        work(s, LANCE_WORK_RX);
     }
     if ((s->csr0 & CSR0_TDMD) == 0) {
         return;
@@ -339,7 +380,7 @@ void lance_csr0_wrote(void *state, unsigned index, uint64_t value, uint64_t old)
     if ((s->csr0 & CSR0_TXON) == 0) {
         s->csr0 &= (uint16_t)~CSR0_TDMD;
     } else {
-        lance_tx_poll(s);
+        work(s, LANCE_WORK_TX);
     }
 }
 
@@ -355,6 +396,7 @@ void lance_bus_error(struct lance *s, const char *text)
     }
     s->poll_ns = DEVEMU_NEVER;
     s->tx_ns = DEVEMU_NEVER;
+    no_work(s);
     s->rx_blocked = 0;
 }
 
@@ -378,6 +420,7 @@ void lance_reset(struct lance *s, DevemuReset kind)
     s->init_ns = DEVEMU_NEVER;
     s->tx_ns = DEVEMU_NEVER;
     s->rx_ns = DEVEMU_NEVER;
+    no_work(s);
     s->suspending = 0;
     s->rx_blocked = 0;
     s->runts = 0;
@@ -391,7 +434,8 @@ bool lance_valid(const void *state)
     bool stopped = (s->csr0 & CSR0_STOP) != 0;
     bool at_work = (s->csr0 & (CSR0_RXON | CSR0_TXON | CSR0_TDMD)) != 0 ||
                    s->poll_ns != DEVEMU_NEVER || s->init_ns != DEVEMU_NEVER ||
-                   s->tx_ns != DEVEMU_NEVER || s->rx_ns != DEVEMU_NEVER;
+                   s->tx_ns != DEVEMU_NEVER || s->rx_ns != DEVEMU_NEVER ||
+                   s->work_ns != DEVEMU_NEVER;
 
     return (s->csr0 & (CSR0_ERR | CSR0_INTR)) == 0 && (s->mode & ~s->chip->mode) == 0 &&
            !(stopped && at_work);

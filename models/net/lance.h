@@ -225,6 +225,8 @@ enum {
 #define LANCE_SLICES 16u
 /* Descriptors served in one event: the longest ring that an initialization block can describe. */
 #define LANCE_BUDGET 512u
+/* The same where every read by DMA is a message, and an event is tried anew for each. */
+#define LANCE_BUDGET_DEFERRED 8u
 
 /* 10 Mb/s */
 #define LANCE_BYTE_NS        UINT64_C(800)
@@ -232,6 +234,12 @@ enum {
 #define LANCE_GAP_NS         UINT64_C(9600)
 /* PCI clock: 33 MHz */
 #define LANCE_CLOCK_NS UINT64_C(30)
+
+/* What a register access asked for, where DMA is put off. */
+enum {
+    LANCE_WORK_RX = 1 << 0,
+    LANCE_WORK_TX = 1 << 1,
+};
 
 /* Activity for lamps. */
 enum {
@@ -268,6 +276,7 @@ struct lance {
     uint64_t poll_ns; /* next poll of the descriptors */
     uint64_t init_ns; /* the initialization block has been read */
     uint64_t tx_ns;   /* the frame on the wire ends, or the transmitter goes on */
+    uint64_t work_ns; /* rings are looked at, behind the access that asked for it */
     uint64_t rx_ns;   /* the wire is free for another frame to this station */
     uint64_t gap_ns;  /* no timer: when the gap after the last frame sent is over */
 
@@ -307,7 +316,8 @@ struct lance {
     uint8_t tmauloop;   /* BCR2.TMAULOOP */
     uint8_t seen;       /* activity since the lamps were last set */
     uint8_t lamps_busy; /* they are set again at a timer */
-    uint8_t spare[2];
+    uint8_t work;       /* what waits for work_ns: LANCE_WORK_... */
+    uint8_t spare[1];
 
     /* A frame whose pieces have to be put together; not part of the state between events. */
     uint8_t scratch[LANCE_JABBER + 12];
@@ -434,6 +444,7 @@ bool lance_valid(const void *state);
 void lance_suspend_if_idle(struct lance *s);
 void lance_poll_expired(void *state, uint64_t due_ns);
 void lance_init_expired(void *state, uint64_t due_ns);
+void lance_work_expired(void *state, uint64_t due_ns);
 
 /* lance-ring.c */
 void lance_rx_ring(const struct lance *s, struct lance_ring *ring);
