@@ -48,6 +48,12 @@ VfioMap *vfio_map_find(DevemuVfioUser *s, uint64_t addr)
     return &s->maps[i];
 }
 
+/* QEMU maps ROMs without a descriptor, too; nobody's rings are there. */
+static bool is_far(const VfioMap *map)
+{
+    return map->data == NULL && map->writable;
+}
+
 static void insert(DevemuVfioUser *s, size_t i, const VfioMap *map)
 {
     if (s->map_count == s->map_capacity) {
@@ -66,7 +72,9 @@ static void drop(DevemuVfioUser *s, size_t from, size_t to)
     }
     /* Before the memory goes, nobody may look at it. */
     devemu_device_revoke(s->function);
+    vfio_far_forget(s); /* an event that waits for it finds out */
     for (size_t i = from; i < to; i++) {
+        s->far.maps -= is_far(&s->maps[i]);
         vfio_file_unmap(s, s->maps[i].file);
     }
     memmove(&s->maps[from], &s->maps[to], (s->map_count - to) * sizeof(s->maps[0]));
@@ -119,6 +127,10 @@ int vfio_dma_map(DevemuVfioUser *s, const VfioMessage *m)
         }
     }
     insert(s, i, &map);
+    if (is_far(&map)) {
+        s->far.maps++;
+        devemu_device_revoke(s->function);
+    }
     return 0;
 }
 
@@ -190,9 +202,13 @@ static uint8_t *piece(DevemuVfioUser *s, uint64_t addr, size_t len, bool write, 
 
 bool vfio_host_dma_read(void *host, uint64_t addr, void *buf, size_t len)
 {
+    DevemuVfioUser *s = host;
     uint8_t *to = buf;
     size_t step;
 
+    if (G_UNLIKELY(vfio_far(s))) {
+        return vfio_far_read(s, addr, buf, len);
+    }
     for (; len > 0; addr += step, to += step, len -= step) {
         const uint8_t *from = piece(host, addr, len, false, &step);
 
@@ -213,6 +229,9 @@ bool vfio_host_dma_write(void *host, uint64_t addr, const void *buf, size_t len)
     if (G_UNLIKELY(s->dirty.on)) {
         vfio_dirty_mark(s, addr, len);
     }
+    if (G_UNLIKELY(vfio_far(s))) {
+        return vfio_far_write(s, addr, buf, len);
+    }
     for (; len > 0; addr += step, from += step, len -= step) {
         uint8_t *to = piece(host, addr, len, true, &step);
 
@@ -229,7 +248,8 @@ bool vfio_host_dma_map(void *host, uint64_t addr, DevemuWindow *ret_window)
     DevemuVfioUser *s = host;
     const VfioMap *map = vfio_map_find(s, addr);
 
-    if (map == NULL || map->data == NULL || !map->readable) {
+    /* An event that is rehearsed must not write. */
+    if (map == NULL || map->data == NULL || !map->readable || vfio_far(s)) {
         return false;
     }
     /* While writes are logged, they must come by vfio_host_dma_write(). */
@@ -237,9 +257,7 @@ bool vfio_host_dma_map(void *host, uint64_t addr, DevemuWindow *ret_window)
     return true;
 }
 
-bool vfio_answered(DevemuVfioUser *s, const VfioMessage *m)
+bool vfio_host_dma_deferred(void *host)
 {
-    (void)s;
-    (void)m;
-    return false;
+    return vfio_far(host);
 }

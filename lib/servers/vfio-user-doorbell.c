@@ -93,7 +93,12 @@ void vfio_doorbells_ring(DevemuVfioUser *s)
         uint64_t rings;
 
         if (read(bell->fd, &rings, sizeof(rings)) == sizeof(rings)) {
-            devemu_device_write(s->function, 1 + bell->region, bell->at, bell->size, bell->index);
+            uint8_t bytes[8];
+
+            devemu_put_le64(bytes, bell->index);
+            vfio_work_touch(s);
+            vfio_region_store(s, bell->region, bell->at, bell->size, bytes);
+            vfio_work_step(s);
         }
     }
 }

@@ -101,7 +101,8 @@ static void intx_signal(DevemuVfioUser *s)
     VfioIrq *irq = &s->irqs[VFIO_IRQ_INTX];
 
     s->refire_ns = DEVEMU_NEVER;
-    if (s->intx_level && !s->intx_masked && !vfio_stopped(s) && irq->count && irq->fds[0] >= 0) {
+    if (s->intx_level && !s->intx_masked && !vfio_stopped(s) && !s->far.writing && irq->count &&
+        irq->fds[0] >= 0) {
         s->intx_masked = true;
         s->intx_news = false;
         signal_fd(irq->fds[0]);
@@ -174,7 +175,7 @@ void vfio_host_msi(void *host, uint64_t addr, uint32_t data)
     DevemuPciMessages how = mode(s);
 
     (void)data;
-    if (vfio_stopped(s)) {
+    if (vfio_stopped(s) || s->far.writing) {
         if (addr < VFIO_MSIX_VECTORS) {
             s->migration.messages[addr / 64] |= UINT64_C(1) << addr % 64;
         }
@@ -187,6 +188,11 @@ void vfio_host_msi(void *host, uint64_t addr, uint32_t data)
 void vfio_irqs_go(DevemuVfioUser *s)
 {
     s->intx_news = s->intx_level;
+    vfio_irqs_flush(s);
+}
+
+void vfio_irqs_flush(DevemuVfioUser *s)
+{
     intx_signal(s);
     for (unsigned vector = 0; vector < VFIO_MSIX_VECTORS; vector++) {
         if (s->migration.messages[vector / 64] >> vector % 64 & 1) {

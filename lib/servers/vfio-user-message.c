@@ -10,15 +10,17 @@
 
 /* spec "Commands". What is not here is not for a server, or not supported. */
 static const VfioCommand commands[VFIO_USER_COMMANDS] = {
-    [VFIO_USER_VERSION] = {"VERSION", 4, vfio_version},
+    [VFIO_USER_VERSION] = {"VERSION", 4, vfio_version, .looks = true},
     [VFIO_USER_DMA_MAP] = {"DMA_MAP", 32, vfio_dma_map},
     [VFIO_USER_DMA_UNMAP] = {"DMA_UNMAP", 24, vfio_dma_unmap},
-    [VFIO_USER_DEVICE_GET_INFO] = {"DEVICE_GET_INFO", 16, vfio_device_info},
-    [VFIO_USER_DEVICE_GET_REGION_INFO] = {"DEVICE_GET_REGION_INFO", 32, vfio_region_info},
-    [VFIO_USER_DEVICE_GET_REGION_IO_FDS] = {"DEVICE_GET_REGION_IO_FDS", 16, vfio_region_io_fds},
-    [VFIO_USER_DEVICE_GET_IRQ_INFO] = {"DEVICE_GET_IRQ_INFO", 16, vfio_irq_info},
-    [VFIO_USER_DEVICE_SET_IRQS] = {"DEVICE_SET_IRQS", 20, vfio_set_irqs},
-    [VFIO_USER_REGION_READ] = {"REGION_READ", 16, vfio_region_read},
+    [VFIO_USER_DEVICE_GET_INFO] = {"DEVICE_GET_INFO", 16, vfio_device_info, .looks = true},
+    [VFIO_USER_DEVICE_GET_REGION_INFO] = {"DEVICE_GET_REGION_INFO", 32, vfio_region_info,
+                                          .looks = true},
+    [VFIO_USER_DEVICE_GET_REGION_IO_FDS] = {"DEVICE_GET_REGION_IO_FDS", 16, vfio_region_io_fds,
+                                            .looks = true},
+    [VFIO_USER_DEVICE_GET_IRQ_INFO] = {"DEVICE_GET_IRQ_INFO", 16, vfio_irq_info, .looks = true},
+    [VFIO_USER_DEVICE_SET_IRQS] = {"DEVICE_SET_IRQS", 20, vfio_set_irqs, .looks = true},
+    [VFIO_USER_REGION_READ] = {"REGION_READ", 16, vfio_region_read, .looks = true},
     [VFIO_USER_REGION_WRITE] = {"REGION_WRITE", 16, vfio_region_write},
     [VFIO_USER_DEVICE_RESET] = {"DEVICE_RESET", 0, vfio_device_reset},
     [VFIO_USER_REGION_WRITE_MULTI] = {"REGION_WRITE_MULTI", 8, vfio_region_write_multi},
@@ -204,7 +206,7 @@ void vfio_reply_fds(DevemuVfioUser *s, const int *fds, unsigned count)
 
 /* --- dispatch ---------------------------------------------------------------------- */
 
-static void handle(DevemuVfioUser *s, const VfioMessage *m)
+void vfio_handle(DevemuVfioUser *s, const VfioMessage *m)
 {
     const VfioCommand *command = m->command < VFIO_USER_COMMANDS && commands[m->command].handle
                                      ? &commands[m->command]
@@ -221,6 +223,9 @@ static void handle(DevemuVfioUser *s, const VfioMessage *m)
     } else if (m->len < command->least) {
         error = EINVAL;
     } else {
+        if (!command->looks) {
+            vfio_work_touch(s);
+        }
         error = command->handle(s, m);
     }
     g_assert(error <= 0 || !s->replied);
@@ -235,7 +240,9 @@ static void dispatch(DevemuVfioUser *s, const VfioMessage *m)
 
     s->messages++;
     if (type == VFIO_TYPE_COMMAND) {
-        handle(s, m);
+        if (!vfio_work_holds(s, m)) {
+            vfio_handle(s, m);
+        }
     } else if (type != VFIO_TYPE_REPLY) {
         vfio_fail(s, "a message of type %u", type);
     } else if (!vfio_answered(s, m)) {
@@ -286,4 +293,5 @@ void vfio_process(DevemuVfioUser *s)
         s->fd_held = 0;
         s->in_start += bytes;
     }
+    vfio_work_step(s);
 }

@@ -371,6 +371,7 @@ void vfio_reset(DevemuVfioUser *s)
     bool held = vfio_stopped(s);
 
     end_stream(s);
+    vfio_work_reset(s);
     if (held) {
         release_tree(s->function);
     }

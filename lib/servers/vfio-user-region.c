@@ -154,8 +154,8 @@ static bool inside(const DevemuVfioUser *s, uint32_t region, uint64_t at, uint32
     return count > 0 && count <= VFIO_MAX_XFER && at < bytes && count <= bytes - at;
 }
 
-static void write_bytes(DevemuVfioUser *s, unsigned region, uint64_t at, size_t count,
-                        const uint8_t *from)
+void vfio_region_put(DevemuVfioUser *s, unsigned region, uint64_t at, size_t count,
+                     const uint8_t *from)
 {
     unsigned bank = bank_of(region);
     unsigned step;
@@ -166,6 +166,16 @@ static void write_bytes(DevemuVfioUser *s, unsigned region, uint64_t at, size_t 
     for (size_t i = 0; i < count; i += step) {
         step = step_at(at + i, count - i);
         write_piece(s, bank, at + i, step, from + i);
+    }
+}
+
+void vfio_region_store(DevemuVfioUser *s, unsigned region, uint64_t at, size_t count,
+                       const uint8_t *from)
+{
+    if (vfio_far(s) && region < VFIO_REGION_ROM) {
+        vfio_work_store(s, region, at, count, from);
+    } else {
+        vfio_region_put(s, region, at, count, from);
     }
 }
 
@@ -214,11 +224,12 @@ int vfio_region_write(DevemuVfioUser *s, const VfioMessage *m)
     if (count != m->len - 16 || !inside(s, region, at, count)) {
         return EINVAL;
     }
-    write_bytes(s, region, at, count, m->payload + 16);
+    /* Answered before the device may want something of the client's. */
     reply = vfio_reply(s, m, 16);
     if (reply) {
         memcpy(reply, m->payload, 16);
     }
+    vfio_region_store(s, region, at, count, m->payload + 16);
     return 0;
 }
 
@@ -240,14 +251,14 @@ int vfio_region_write_multi(DevemuVfioUser *s, const VfioMessage *m)
             return EINVAL;
         }
     }
-    for (uint64_t i = 0; i < writes; i++) {
-        const uint8_t *w = first + i * WRITE_BYTES;
-
-        write_bytes(s, vfio_get32(w + 8), vfio_get64(w), vfio_get32(w + 12), w + 16);
-    }
     reply = vfio_reply(s, m, 8);
     if (reply) {
         vfio_put64(reply, writes);
+    }
+    for (uint64_t i = 0; i < writes; i++) {
+        const uint8_t *w = first + i * WRITE_BYTES;
+
+        vfio_region_store(s, vfio_get32(w + 8), vfio_get64(w), vfio_get32(w + 12), w + 16);
     }
     return 0;
 }

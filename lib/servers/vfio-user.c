@@ -90,7 +90,9 @@ void devemu_vfio_user_set_log(DevemuVfioUser *server, DevemuVfioUserLog *log, vo
 
 static uint64_t host_now(void *host)
 {
-    return vfio_device_now(host);
+    const DevemuVfioUser *s = host;
+
+    return s->far.frozen_ns != DEVEMU_NEVER ? s->far.frozen_ns : vfio_device_now(s);
 }
 
 static void host_deadline(void *host, uint64_t when_ns)
@@ -119,6 +121,7 @@ static const DevemuHostOps host_ops = {
     .now = host_now,
     .deadline = host_deadline,
     .log = host_log,
+    .dma_deferred = vfio_host_dma_deferred,
 };
 
 /* --- the client -------------------------------------------------------------------- */
@@ -161,6 +164,7 @@ static void forget_client(DevemuVfioUser *s)
     s->client_tag = NULL;
     close(s->client);
     s->client = -1;
+    vfio_work_clear(s);
     vfio_message_reset(s);
     vfio_maps_clear(s);
     vfio_irqs_clear(s);
@@ -194,9 +198,18 @@ static void pump(DevemuVfioUser *s)
     } while (!s->stalled && !lost(s) && !vfio_hungry(s));
 }
 
+/* While an event waits for memory, time does. */
 static uint64_t next_moment(const DevemuVfioUser *s)
 {
-    return MIN(MIN(s->deadline_ns, s->refire_ns), s->listen_ns);
+    uint64_t deadline_ns = vfio_work_pending(s) ? DEVEMU_NEVER : s->deadline_ns;
+
+    return MIN(MIN(deadline_ns, s->refire_ns), s->listen_ns);
+}
+
+/* Has an event put something in the way out that was not the client's doing? */
+static bool must_push(const DevemuVfioUser *s)
+{
+    return s->client >= 0 && !s->stalled && s->out_start < s->out_end;
 }
 
 /* One receive; or, with the option "spin", one after the other until none has come for so long. */
@@ -273,7 +286,7 @@ static gboolean source_prepare(GSource *source, gint *ret_timeout)
     if (s->inside) {
         return FALSE;
     }
-    if (over(s)) {
+    if (over(s) || must_push(s)) {
         return TRUE;
     }
     if (when_ns == DEVEMU_NEVER) {
@@ -302,7 +315,8 @@ static gboolean source_check(GSource *source)
         return FALSE;
     }
     return query(s, s->client_tag) || query(s, s->listener_tag) || query(s, s->timer_tag) ||
-           vfio_doorbells_rung(s) || (when_ns != DEVEMU_NEVER && when_ns <= vfio_now());
+           must_push(s) || vfio_doorbells_rung(s) ||
+           (when_ns != DEVEMU_NEVER && when_ns <= vfio_now());
 }
 
 static void tick(DevemuVfioUser *s)
@@ -323,8 +337,8 @@ static void tick(DevemuVfioUser *s)
         s->listen_ns = DEVEMU_NEVER;
         watch_listener(s, true);
     }
-    if (s->deadline_ns <= now) {
-        devemu_device_run(s->function);
+    if (s->deadline_ns <= now && !vfio_work_pending(s)) {
+        vfio_work_run(s);
     }
 }
 
@@ -344,6 +358,9 @@ static gboolean source_dispatch(GSource *source, GSourceFunc callback, gpointer 
         serve_doorbells(s);
     }
     tick(s);
+    if (must_push(s)) {
+        push(s);
+    }
     if (over(s)) {
         forget_client(s);
     }
@@ -410,6 +427,7 @@ static void take_device(DevemuVfioUser *s, DevemuDevice *function)
     s->function = function;
     vfio_migration_init(s);
     vfio_irqs_init(s);
+    vfio_work_init(s);
     devemu_device_set_host(function, &host_ops, s);
 }
 
@@ -457,6 +475,7 @@ void devemu_vfio_user_free(DevemuVfioUser *s)
         vfio_maps_clear(s);
         vfio_irqs_finish(s);
         vfio_dirty_clear(s);
+        vfio_work_finish(s);
         vfio_migration_finish(s);
         devemu_device_free(s->function);
         g_hash_table_unref(s->files);

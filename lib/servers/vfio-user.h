@@ -76,6 +76,7 @@ enum {
     VFIO_MAX_MAPS = 65535,  /* the specification's default for max_dma_maps */
     VFIO_IN_BYTES = 65536,  /* what one receive takes, while no longer message comes */
     VFIO_OUT_LIMIT = 65536, /* no command is begun while so much waits for the client */
+    VFIO_LEAST_XFER = 64,   /* a client that takes less at once gets no DMA by messages */
     VFIO_DOORBELLS = 64,
 };
 
@@ -99,6 +100,7 @@ typedef struct VfioCommand {
     const char *name;
     size_t least; /* bytes of payload; fewer are EINVAL */
     int (*handle)(DevemuVfioUser *s, const VfioMessage *m);
+    bool looks; /* changes neither the device nor what it knows of memory */
 } VfioCommand;
 
 /* --- the client's memory ----------------------------------------------------------- */
@@ -162,6 +164,38 @@ typedef struct VfioDirty {
     GHashTable *chunks;     /* VfioChunk, by number; owned */
     struct VfioChunk *last; /* the one that was used last */
 } VfioDirty;
+
+/* Memory that is reached by messages; see vfio-user-work.c. */
+typedef enum VfioPhase {
+    VFIO_PHASE_IDLE,
+    VFIO_PHASE_READING, /* what the event reads is asked for */
+    VFIO_PHASE_WRITING, /* it has been rehearsed, and what it writes is on its way */
+} VfioPhase;
+
+typedef struct VfioFar {
+    size_t maps;                       /* writable ones without a descriptor */
+    struct DevemuRehearsal *rehearsal; /* NULL: the events of this device cannot be rehearsed */
+    GQueue works;                      /* VfioWork; the first is under way unless IDLE */
+    struct VfioWork *parked;           /* a frame that the device did not take; or NULL */
+    VfioPhase phase;
+    bool stepping, committing;
+    bool stale;         /* what was read is old: ask again */
+    bool refused;       /* a backend was sent away */
+    uint64_t frozen_ns; /* the device's clock, from the last rehearsal to the event; or
+                           DEVEMU_NEVER */
+    unsigned tries, discards;
+    GArray *pieces;    /* VfioPiece: what the event reads */
+    size_t bytes;      /* of pieces */
+    GHashTable *asked; /* VfioAsked, by number */
+    uint16_t id;
+    unsigned generation; /* of what is asked for */
+    unsigned reading;    /* replies of this generation to come */
+    unsigned writing;    /* of writes */
+    GArray *failed;      /* bool, by write of the rehearsal */
+    guint next_write;    /* of the rehearsal, that the event will do */
+    GQueue held;         /* VfioHeld: messages behind a write that is not done yet */
+    size_t held_bytes;
+} VfioFar;
 
 /* What the client said of itself (spec "Version"). */
 typedef struct VfioPeer {
@@ -240,6 +274,7 @@ struct DevemuVfioUser {
 
     VfioMigration migration;
     VfioDirty dirty;
+    VfioFar far;
 };
 
 /* --- vfio-user.c: life, time ------------------------------------------------------- */
@@ -269,6 +304,8 @@ uint8_t *vfio_room(DevemuVfioUser *s, size_t *ret_len);
 void vfio_received(DevemuVfioUser *s, size_t len, const int *fds, unsigned fd_count);
 /* Handle what is whole. Stops at VFIO_OUT_LIMIT. */
 void vfio_process(DevemuVfioUser *s);
+/* Handle a command. */
+void vfio_handle(DevemuVfioUser *s, const VfioMessage *m);
 /* Has all that is whole been handled? */
 bool vfio_hungry(const DevemuVfioUser *s);
 void vfio_message_reset(DevemuVfioUser *s);
@@ -295,6 +332,11 @@ int vfio_region_read(DevemuVfioUser *s, const VfioMessage *m);
 int vfio_region_write(DevemuVfioUser *s, const VfioMessage *m);
 int vfio_region_write_multi(DevemuVfioUser *s, const VfioMessage *m);
 int vfio_device_reset(DevemuVfioUser *s, const VfioMessage *m);
+/* What a write to a region does, at once; and as the client's, see vfio_work_store(). */
+void vfio_region_put(DevemuVfioUser *s, unsigned region, uint64_t at, size_t count,
+                     const uint8_t *from);
+void vfio_region_store(DevemuVfioUser *s, unsigned region, uint64_t at, size_t count,
+                       const uint8_t *from);
 
 int vfio_irq_info(DevemuVfioUser *s, const VfioMessage *m);
 int vfio_set_irqs(DevemuVfioUser *s, const VfioMessage *m);
@@ -307,8 +349,53 @@ bool vfio_host_dma_map(void *host, uint64_t addr, DevemuWindow *ret_window);
 /* The map that holds addr, or NULL. Good until the next message. */
 VfioMap *vfio_map_find(DevemuVfioUser *s, uint64_t addr);
 void vfio_maps_clear(DevemuVfioUser *s);
+bool vfio_host_dma_deferred(void *host);
+
+/* --- vfio-user-far.c: memory that is reached by messages --------------------------- */
+
+/* Is any memory of the client's so? */
+static inline bool vfio_far(const DevemuVfioUser *s)
+{
+    return s->far.maps > 0 && s->far.rehearsal && s->peer.max_xfer >= VFIO_LEAST_XFER;
+}
+
 /* A reply to a command of ours came. False: nobody asked. */
 bool vfio_answered(DevemuVfioUser *s, const VfioMessage *m);
+bool vfio_far_read(DevemuVfioUser *s, uint64_t addr, void *buf, size_t len);
+bool vfio_far_write(DevemuVfioUser *s, uint64_t addr, const void *buf, size_t len);
+/* What the rehearsal wants to know. */
+extern const struct DevemuRehearsalOps vfio_far_rehearsal;
+/* Note what the last rehearsal missed, and ask. False: that is too much for one event. */
+bool vfio_far_ask_missing(DevemuVfioUser *s);
+/* What was read is old; and: ask for it again. */
+void vfio_far_discard(DevemuVfioUser *s);
+void vfio_far_ask_wanted(DevemuVfioUser *s);
+/* Send what the last rehearsal wrote to memory far away. */
+void vfio_far_send_writes(DevemuVfioUser *s);
+/* What was read is forgotten, and replies to come are ignored. */
+void vfio_far_forget(DevemuVfioUser *s);
+
+/* --- vfio-user-work.c: events that wait for such memory ---------------------------- */
+
+void vfio_work_init(DevemuVfioUser *s);
+/* The device was reset: events that wait are gone. Replies to what was asked may come. */
+void vfio_work_reset(DevemuVfioUser *s);
+/* The client is gone. */
+void vfio_work_clear(DevemuVfioUser *s);
+void vfio_work_finish(DevemuVfioUser *s);
+/* The deadline has come. */
+void vfio_work_run(DevemuVfioUser *s);
+/* A write to a BAR that the device may need such memory for; and behind it, step(). */
+void vfio_work_store(DevemuVfioUser *s, unsigned region, uint64_t at, size_t count,
+                     const uint8_t *from);
+/* Is an event under way that time must wait for? */
+bool vfio_work_pending(const DevemuVfioUser *s);
+/* Must this command wait for a write before it? Then it has been put aside. */
+bool vfio_work_holds(DevemuVfioUser *s, const VfioMessage *m);
+/* The guest, or its memory, may have changed. */
+void vfio_work_touch(DevemuVfioUser *s);
+/* Go on as far as it goes. */
+void vfio_work_step(DevemuVfioUser *s);
 
 /* --- vfio-user-memory.c: files behind maps ----------------------------------------- */
 
@@ -333,6 +420,8 @@ void vfio_host_msi(void *host, uint64_t addr, uint32_t data);
 /* The moment has come to signal a level again. */
 void vfio_irqs_refire(DevemuVfioUser *s, uint64_t now);
 
+/* Interrupts that waited for writes to memory. */
+void vfio_irqs_flush(DevemuVfioUser *s);
 /* Interrupts that waited while the device was stopped. */
 void vfio_irqs_go(DevemuVfioUser *s);
 

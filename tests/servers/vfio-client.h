@@ -29,6 +29,7 @@ typedef struct Client {
     size_t reply_len;
     int reply_fds[VFIO_MAX_FDS];
     unsigned reply_fd_count;
+    GQueue aside; /* GBytes: commands of the server's that came instead of a reply */
     GString *log;
 } Client;
 
@@ -74,6 +75,7 @@ G_GNUC_UNUSED static void client_free(Client *c)
         close(c->reply_fds[i]);
     }
     g_main_context_unref(c->context);
+    g_queue_clear_full(&c->aside, (GDestroyNotify)g_bytes_unref);
     g_string_free(c->log, TRUE);
     g_free(c);
 }
@@ -199,6 +201,10 @@ G_GNUC_UNUSED static int client_ask_fds(Client *c, unsigned command, const void 
 
     client_send(c, command, 0, payload, len, fds, fd_count);
     client_receive(c);
+    while ((vfio_get32(c->reply + 8) & VFIO_FLAG_TYPE) == VFIO_TYPE_COMMAND) {
+        g_queue_push_tail(&c->aside, g_bytes_new(c->reply, c->reply_len));
+        client_receive(c);
+    }
     flags = vfio_get32(c->reply + 8);
     cr_assert_eq(vfio_get16(c->reply), c->id);
     cr_assert_eq(vfio_get16(c->reply + 2), command);
