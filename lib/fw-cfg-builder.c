@@ -159,7 +159,7 @@ static void put_directory(GByteArray *blob, const DevemuFwCfgBuilder *builder)
 
 uint8_t *devemu_fw_cfg_builder_to_blob(const DevemuFwCfgBuilder *builder, size_t *ret_len)
 {
-    GByteArray *blob;
+    g_autoptr(GByteArray) blob = NULL;
 
     g_return_val_if_fail(builder != NULL && ret_len != NULL, NULL);
     blob = g_byte_array_new();
