@@ -31,7 +31,7 @@ class Lines:
 class Server:
     """One server. irq is the set of interrupt lines that are high; raised counts how often each rose."""
 
-    def __init__(self, binary, *arguments, fds=(), qmp=True):
+    def __init__(self, binary, *arguments, fds=(), qmp=True, accel="qtest"):
         self.irq, self.raised, self.events = set(), {}, []
         with tempfile.TemporaryDirectory() as folder:
             names = [os.path.join(folder, name) for name in ("qtest", "qmp")]
@@ -42,7 +42,7 @@ class Server:
                 listener.settimeout(PATIENCE)
             command = [binary, "-qtest", f"unix:{names[0]}", "-qtest-log", "/dev/null", "-chardev",
                        f"socket,path={names[1]},id=char0", "-mon", "chardev=char0,mode=control", "-display", "none",
-                       *arguments, "-accel", "qtest"]
+                       *arguments, "-accel", accel]
             self.process = subprocess.Popen(command, pass_fds=fds, stderr=subprocess.PIPE, text=True)
             try:
                 self.lines, self.monitor = (Lines(listener.accept()[0]) for listener in listeners)
