@@ -369,6 +369,34 @@ Test(vfio_user_far, write_makes_what_was_read_old)
     far_free(far);
 }
 
+/* The event is done before the write; its interrupt waits for memory. */
+Test(vfio_user_far, write_while_an_event_writes_finds_it_done)
+{
+    Far *far = far_started(NULL);
+    Dma dma;
+
+    give(far, TX_RING, 0, TX_BUF, 100, WHOLE);
+    csr_write(far, 0, 8 | INEA);
+    do {
+        cr_assert(says(far));
+        dma = dma_get(far);
+        if (dma.command == VFIO_USER_DMA_READ) {
+            dma_answer(far, &dma);
+        }
+    } while (dma.command == VFIO_USER_DMA_READ);
+    cr_assert_eq(client_read(far->c, BAR0, RDP, 2) & TINT, 0);
+    client_write(far->c, BAR0, RAP, 2, 0);
+
+    cr_assert(client_read(far->c, BAR0, RDP, 2) & TINT);
+    cr_assert_eq(far->sent->len, 1);
+    cr_assert_eq(event_count(far->intx), 0);
+    dma_answer(far, &dma);
+    serve(far);
+    cr_assert_eq(event_count(far->intx), 1);
+    cr_assert_eq(far->sent->len, 1);
+    far_free(far);
+}
+
 Test(vfio_user_far, guest_that_writes_without_end_does_not_stop_an_event)
 {
     Far *far = far_started(NULL);
