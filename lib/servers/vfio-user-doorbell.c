@@ -41,7 +41,7 @@ static void add(DevemuVfioUser *s, unsigned region, const DevemuReg *reg, unsign
     bell->size = size;
     bell->index = index;
     bell->at = reg->at + (uint64_t)index * (reg->stride ? reg->stride : size);
-    bell->tag = g_source_add_unix_fd(s->source, bell->fd, G_IO_IN);
+    bell->tag = g_source_add_unix_fd(s->source, bell->fd, vfio_stopped(s) ? 0 : G_IO_IN);
     s->doorbell_count++;
 }
 
@@ -85,9 +85,19 @@ bool vfio_doorbells_rung(const DevemuVfioUser *s)
     return false;
 }
 
-/* However often it was rung, the device hears of it once. */
+void vfio_doorbells_watch(DevemuVfioUser *s, bool on)
+{
+    for (unsigned i = 0; i < s->doorbell_count; i++) {
+        g_source_modify_unix_fd(s->source, s->doorbells[i].tag, on ? G_IO_IN : 0);
+    }
+}
+
+/* However often it was rung, the device hears of it once. A stopped one hears of it later. */
 void vfio_doorbells_ring(DevemuVfioUser *s)
 {
+    if (vfio_stopped(s)) {
+        return;
+    }
     for (unsigned i = 0; i < s->doorbell_count; i++) {
         const VfioDoorbell *bell = &s->doorbells[i];
         uint64_t rings;

@@ -115,8 +115,11 @@ static void wake_tree(DevemuDevice *dev)
     }
 }
 
+/* Doorbells rung by now are heard; those that follow wait in their descriptors. */
 static void stop(DevemuVfioUser *s)
 {
+    vfio_doorbells_ring(s);
+    vfio_doorbells_watch(s, false);
     s->migration.stopped_ns = vfio_now();
     s->deadline_ns = DEVEMU_NEVER;
     hold_tree(s->function);
@@ -130,6 +133,7 @@ static void go(DevemuVfioUser *s)
     vfio_set_deadline(s, devemu_device_deadline(s->function));
     vfio_irqs_go(s);
     wake_tree(s->function);
+    vfio_doorbells_watch(s, true);
 }
 
 /* --- the stream, out --------------------------------------------------------------- */
@@ -195,10 +199,15 @@ static void end_stream(DevemuVfioUser *s)
 static uint32_t next_record(const GByteArray *stream, size_t *at, const uint8_t **ret_data,
                             size_t *ret_len)
 {
-    const uint8_t *header = stream->data + *at;
     size_t left = stream->len - *at;
+    const uint8_t *header;
 
-    if (left < RECORD_BYTES || devemu_le32(header + 4) > left - RECORD_BYTES) {
+    /* An empty stream has no data at all. */
+    if (left < RECORD_BYTES) {
+        return 0;
+    }
+    header = stream->data + *at;
+    if (devemu_le32(header + 4) > left - RECORD_BYTES) {
         return 0;
     }
     *ret_data = header + RECORD_BYTES;
@@ -314,10 +323,11 @@ static void enter(DevemuVfioUser *s, uint32_t state)
 {
     bool was = vfio_stopped(s);
 
-    s->migration.state = state;
-    if (!was && vfio_stopped(s)) {
+    if (!was && vfio_state_stops(state)) {
         stop(s);
-    } else if (was && !vfio_stopped(s)) {
+    }
+    s->migration.state = state;
+    if (was && !vfio_state_stops(state)) {
         go(s);
     }
 }

@@ -441,9 +441,14 @@ void vfio_set_deadline(DevemuVfioUser *s, uint64_t when_ns);
  */
 uint8_t *vfio_feature_reply(DevemuVfioUser *s, const VfioMessage *m, size_t len);
 /* Neither the device's state nor anything outside may change. */
+static inline bool vfio_state_stops(uint32_t state)
+{
+    return state != VFIO_STATE_RUNNING && state != VFIO_STATE_PRE_COPY;
+}
+
 static inline bool vfio_stopped(const DevemuVfioUser *s)
 {
-    return s->migration.state != VFIO_STATE_RUNNING && s->migration.state != VFIO_STATE_PRE_COPY;
+    return vfio_state_stops(s->migration.state);
 }
 
 /* --- vfio-user-dirty.c ------------------------------------------------------------- */
@@ -460,6 +465,8 @@ int vfio_region_io_fds(DevemuVfioUser *s, const VfioMessage *m);
 /* Did the last sleep find one? */
 bool vfio_doorbells_rung(const DevemuVfioUser *s);
 void vfio_doorbells_ring(DevemuVfioUser *s);
+/* While the device is stopped nobody looks at them. */
+void vfio_doorbells_watch(DevemuVfioUser *s, bool on);
 void vfio_doorbells_clear(DevemuVfioUser *s);
 
 /* --- numbers on the socket: the host's byte order ---------------------------------- */

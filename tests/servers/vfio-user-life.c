@@ -532,6 +532,46 @@ Test(vfio_user_life, doorbells_are_eventfds_that_write_the_index_of_their_elemen
     client_free(c);
 }
 
+static void set_state(Client *c, uint32_t state)
+{
+    uint8_t payload[16] = {0};
+
+    vfio_put32(payload, sizeof(payload));
+    vfio_put32(payload + 4, 2 | 1 << 17); /* SET MIG_DEVICE_STATE */
+    vfio_put32(payload + 8, state);
+    cr_assert_eq(client_ask(c, VFIO_USER_DEVICE_FEATURE, payload, sizeof(payload)), 0);
+}
+
+/* vfio.h: a stopped device changes nothing. */
+Test(vfio_user_life, doorbells_and_deadlines_wait_while_the_device_is_stopped)
+{
+    Client *c = clock_client();
+    struct clock *s = devemu_device_state(devemu_device_child(c->server->function, 0));
+    const uint64_t one = 1;
+    int bell;
+
+    cr_assert_eq(ask_doorbells(c, BAR0, 4096), 0);
+    bell = dup(c->reply_fds[1]);
+    client_write(c, BAR0, 0, 4, 0); /* due at once */
+    client_run(c);
+    cr_assert_eq(s->count, 1);
+    client_write(c, BAR0, 0, 4, 1000000000);
+    set_state(c, VFIO_STATE_STOP);
+    s->due_ns = 0; /* as if it had come meanwhile */
+    cr_assert_eq(write(bell, &one, sizeof(one)), sizeof(one));
+    client_run(c);
+    cr_assert_not(g_main_context_pending(c->context), "it must sleep");
+    cr_assert_eq(bell_count[1], 0);
+    cr_assert_eq(s->count, 1);
+
+    set_state(c, VFIO_STATE_RUNNING);
+    client_run(c);
+    cr_assert_eq(bell_count[1], 1);
+    cr_assert_eq(s->count, 2);
+    close(bell);
+    client_free(c);
+}
+
 /* What the client sent before it rang is done before. */
 Test(vfio_user_life, a_doorbell_comes_behind_the_posted_writes_before_it)
 {
