@@ -316,6 +316,7 @@ static void run_mode(const Mode *mode)
 
 int main(void)
 {
+    setvbuf(stdout, NULL, _IOLBF, 0);
     printf("%-22s %-14s %9s %9s %6s\n", "", "", "ours, us", "bare, us", "ratio");
     for (size_t i = 0; i < G_N_ELEMENTS(modes); i++) {
         run_mode(&modes[i]);
