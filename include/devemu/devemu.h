@@ -18,5 +18,6 @@
 #include <devemu/record.h>
 #include <devemu/screen.h>
 #include <devemu/trace.h>
+#include <devemu/virtio.h>
 
 #endif

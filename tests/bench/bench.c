@@ -12,6 +12,8 @@
  */
 #define _POSIX_C_SOURCE 200809L
 
+#include "../buses/virtio/driver.h"
+
 #include <devemu/devemu.h>
 
 #include <malloc.h>
@@ -27,7 +29,8 @@
 /* --- the machine around the card --------------------------------------------------- */
 
 enum {
-    RING = 32, /* descriptors, both ways */
+    RING = 32,   /* descriptors, both ways */
+    QUEUE = 256, /* places of a virtqueue */
     INIT_AT = 0x100,
     RX_RING_AT = 0x1000,
     TX_RING_AT = 0x2000,
@@ -279,6 +282,7 @@ typedef struct Env {
     Rig least_rig; /* for its descriptors */
     Least least;
     DevemuDevice *pic;
+    Driver *split, *packed; /* of virtqueues */
     GVariant *state;
     unsigned len, batch;
     uint8_t frame[1514];
@@ -408,6 +412,35 @@ static void create(Env *env)
     devemu_device_free(dev);
 }
 
+/* The driver's part is the least there is: a split queue's descriptors stay as they are, so idx
+ * alone moves; packed descriptors are written anew. */
+static void chains(Env *env, Driver *d)
+{
+    DevemuVirtqueueChain chain[QUEUE];
+    unsigned n = devemu_virtqueue_pop(d->queue, chain, env->batch);
+
+    for (unsigned i = 0; i < n; i++) {
+        env->sum += (uintptr_t)chain[i].segments[0].data;
+        devemu_virtqueue_push(d->queue, &chain[i], 0);
+    }
+    devemu_virtqueue_flush(d->queue);
+}
+
+static void split_chains(Env *env)
+{
+    env->split->idx += env->batch;
+    devemu_put_le16(env->split->ram + DRIVER_AT + 2, env->split->idx);
+    chains(env, env->split);
+}
+
+static void packed_chains(Env *env)
+{
+    for (unsigned i = 0; i < env->batch; i++) {
+        give_desc(env->packed, DATA_AT, 64, 0, (uint16_t)i);
+    }
+    chains(env, env->packed);
+}
+
 typedef struct Row {
     const char *name;
     void (*ours)(Env *env);
@@ -445,6 +478,10 @@ static const Row rows[] = {
     {"rx 1514, 16, style 3", receive, least_receive_row, 1514, 16, 3, false, 0},
     {"rx 60, 16, no dma_map", receive, least_receive_row, 60, 16, 2, true, 0},
     {"rx 1514, 16, no dma_map", receive, least_receive_row, 1514, 16, 2, true, 0},
+    {"split virtqueue, a chain", split_chains, NULL, 0, 1, 2, false, 0},
+    {"split virtqueue, 32 chains", split_chains, NULL, 0, 32, 2, false, 8},
+    {"packed virtqueue, a chain", packed_chains, NULL, 0, 1, 2, false, 0},
+    {"packed virtqueue, 32 chains", packed_chains, NULL, 0, 32, 2, false, 8},
     {"FCS of 1514 bytes alone", fcs, NULL, 1514, 1, 2, false, 0},
     {"snapshot save", save, NULL, 0, 1, 2, false, 0},
     {"snapshot load", load, NULL, 0, 1, 2, false, 0},
@@ -459,6 +496,12 @@ static Env *env_new(const Row *row)
 
     env->rig = rig_new(row->style, !row->no_map);
     env->pic = devemu_device_new(devemu_model_find("i8259"), NULL, NULL);
+    env->split = driver_new(QUEUE, false, true, 0);
+    env->packed = driver_new(QUEUE, true, true, 0);
+    for (unsigned i = 0; i < QUEUE; i++) {
+        put_desc(env->split, DESC_AT + i * 16, DATA_AT + i * 64, 64, 0, 0);
+        devemu_put_le16(env->split->ram + DRIVER_AT + 4 + 2 * i, (uint16_t)i);
+    }
     env->state = devemu_device_save(env->rig->nic);
     env->len = row->len;
     env->batch = row->batch;
@@ -475,6 +518,8 @@ static void env_free(Env *env)
 {
     rig_free(env->rig);
     devemu_device_free(env->pic);
+    driver_free(env->split);
+    driver_free(env->packed);
     g_variant_unref(env->state);
     g_free(env->least.ram);
     g_free(env);

@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * queue.c: what is common to virtqueues of both layouts: set-up, windows, indirect tables, copying.
+ */
+#include "queue.h"
+
+bool virtq_break(DevemuVirtqueue *q, const char *why)
+{
+    if (q->broken == NULL) {
+        q->broken = why;
+    }
+    return false;
+}
+
+/* --- windows ----------------------------------------------------------------------- */
+
+static bool window_holds(const DevemuWindow *w, uint64_t addr, uint64_t len, bool write)
+{
+    uint64_t off = addr - w->addr;
+
+    return w->data != NULL && off < w->len && len <= w->len - off && (!write || w->writable);
+}
+
+uint8_t *virtq_map_slowly(DevemuVirtqueue *q, uint64_t addr, uint64_t len, bool write)
+{
+    DevemuWindow window = {0};
+
+    for (unsigned i = 0; i < VIRTQ_WINDOWS; i++) {
+        if (window_holds(&q->windows[i], addr, len, write)) {
+            q->hit = i;
+            return q->windows[i].data + (addr - q->windows[i].addr);
+        }
+    }
+    if (q->ops.dma_map == NULL || !q->ops.dma_map(q->host, addr, &window) ||
+        !window_holds(&window, addr, len, write)) {
+        return NULL;
+    }
+    q->last = (q->last + 1) % VIRTQ_WINDOWS;
+    q->windows[q->last] = window;
+    q->hit = q->last;
+    return window.data + (addr - window.addr);
+}
+
+static void map_areas(DevemuVirtqueue *q)
+{
+    q->stale = false;
+    q->desc.data = virtq_map(q, q->desc.addr, q->desc.len, q->packed);
+    q->driver.data = virtq_map(q, q->driver.addr, q->driver.len, false);
+    q->device.data = virtq_map(q, q->device.addr, q->device.len, true);
+}
+
+static bool bus_read(DevemuVirtqueue *q, uint64_t addr, void *buf, size_t len)
+{
+    return len == 0 || (addr + (len - 1) >= addr && q->ops.dma_read != NULL &&
+                        q->ops.dma_read(q->host, addr, buf, len));
+}
+
+static bool bus_write(DevemuVirtqueue *q, uint64_t addr, const void *buf, size_t len)
+{
+    return len == 0 || (addr + (len - 1) >= addr && q->ops.dma_write != NULL &&
+                        q->ops.dma_write(q->host, addr, buf, len));
+}
+
+bool virtq_area_read_slowly(DevemuVirtqueue *q, const VirtqArea *area, uint32_t at, void *buf,
+                            size_t len)
+{
+    return bus_read(q, area->addr + at, buf, len) ||
+           virtq_break(q, "virtqueue: the queue is outside memory");
+}
+
+bool virtq_area_write_slowly(DevemuVirtqueue *q, const VirtqArea *area, uint32_t at,
+                             const void *buf, size_t len)
+{
+    return bus_write(q, area->addr + at, buf, len) ||
+           virtq_break(q, "virtqueue: the queue is outside memory");
+}
+
+/* --- indirect tables --------------------------------------------------------------- */
+
+static bool table_desc(DevemuVirtqueue *q, const uint8_t *view, uint64_t addr, unsigned at,
+                       VirtqDesc *ret_desc)
+{
+    uint64_t words[2];
+
+    if (view != NULL) {
+        memcpy(words, view + (size_t)at * VIRTQ_DESC_SIZE, sizeof(words));
+        virtq_copied();
+    } else if (!bus_read(q, addr + (uint64_t)at * VIRTQ_DESC_SIZE, words, sizeof(words))) {
+        return virtq_break(q, "virtqueue: an indirect table is outside memory");
+    }
+    virtq_decode(words, ret_desc);
+    return true;
+}
+
+/* Packed, "Indirect Flag": all of the table, in order, and only WRITE means something. */
+static bool packed_table(DevemuVirtqueue *q, DevemuVirtqueueChain *chain, const uint8_t *view,
+                         uint64_t addr, unsigned count)
+{
+    VirtqDesc desc;
+
+    for (unsigned i = 0; i < count; i++) {
+        if (!table_desc(q, view, addr, i, &desc) ||
+            !virtq_add(q, chain, &desc, (desc.high & VIRTQ_DESC_F_WRITE) != 0)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Split, "Indirect Descriptors": linked by next from number 0. */
+static bool split_table(DevemuVirtqueue *q, DevemuVirtqueueChain *chain, const uint8_t *view,
+                        uint64_t addr, unsigned count)
+{
+    unsigned at = 0;
+    VirtqDesc desc;
+
+    for (unsigned n = 0; n < count; n++) {
+        if (at >= count) {
+            return virtq_break(q, "virtqueue: an index is outside its indirect table");
+        }
+        if (!table_desc(q, view, addr, at, &desc)) {
+            return false;
+        }
+        if (desc.low & VIRTQ_DESC_F_INDIRECT) {
+            return virtq_break(q, "virtqueue: an indirect table inside an indirect table");
+        }
+        if (!virtq_add(q, chain, &desc, (desc.low & VIRTQ_DESC_F_WRITE) != 0)) {
+            return false;
+        }
+        if (!(desc.low & VIRTQ_DESC_F_NEXT)) {
+            return true;
+        }
+        at = desc.high;
+    }
+    return virtq_break(q, "virtqueue: a loop in an indirect table");
+}
+
+/* WRITE in the descriptor that refers to a table is ignored. */
+bool virtq_indirect(DevemuVirtqueue *q, DevemuVirtqueueChain *chain, const VirtqDesc *table)
+{
+    unsigned count = table->len / VIRTQ_DESC_SIZE;
+    const uint8_t *view;
+
+    if (!q->indirect) {
+        return virtq_break(q, "virtqueue: INDIRECT without VIRTIO_F_INDIRECT_DESC");
+    }
+    if (count == 0 || table->len % VIRTQ_DESC_SIZE != 0) {
+        return virtq_break(q, "virtqueue: an indirect table is not of whole descriptors");
+    }
+    view = virtq_map(q, table->addr, table->len, false);
+    return (q->packed ? packed_table : split_table)(q, chain, view, table->addr, count);
+}
+
+/* --- set-up ------------------------------------------------------------------------ */
+
+DevemuVirtqueue *devemu_virtqueue_new(unsigned max_size)
+{
+    DevemuVirtqueue *q;
+
+    if (max_size == 0 || max_size > DEVEMU_VIRTQUEUE_MAX) {
+        return NULL;
+    }
+    q = g_new0(DevemuVirtqueue, 1);
+    q->max_size = max_size;
+    q->segments = g_new0(DevemuVirtqueueSegment, (size_t)max_size * 2);
+    return q;
+}
+
+void devemu_virtqueue_free(DevemuVirtqueue *q)
+{
+    if (q != NULL) {
+        g_free(q->segments);
+        g_free(q);
+    }
+}
+
+void devemu_virtqueue_set_host(DevemuVirtqueue *q, const DevemuVirtqueueOps *ops, void *host)
+{
+    memset(&q->ops, 0, sizeof(q->ops));
+    memcpy(&q->ops, ops, MIN(ops->size, sizeof(q->ops)));
+    q->host = host;
+    devemu_virtqueue_revoke(q);
+}
+
+static bool area_set(VirtqArea *area, uint64_t addr, uint32_t len, unsigned align)
+{
+    *area = (VirtqArea){.addr = addr, .len = len};
+    return addr % align == 0 && addr + (len - 1) >= addr;
+}
+
+static bool position_set(DevemuVirtqueue *q, const DevemuVirtqueueSetup *setup)
+{
+    uint32_t begin = q->packed ? 0x80008000 : 0; /* the wrap counters begin as 1 */
+    uint32_t position = setup->resume ? setup->position : begin;
+
+    q->avail = (uint16_t)position;
+    q->used = (uint16_t)(position >> 16);
+    if (q->packed) {
+        q->avail_wrap = q->avail >> 15;
+        q->used_wrap = q->used >> 15;
+        q->avail &= 0x7fff;
+        q->used &= 0x7fff;
+        return q->avail < q->size && q->used < q->size;
+    }
+    q->seen = q->avail;
+    return true;
+}
+
+bool devemu_virtqueue_enable(DevemuVirtqueue *q, const DevemuVirtqueueSetup *setup)
+{
+    uint32_t size = setup->size;
+
+    devemu_virtqueue_disable(q);
+    if (size == 0 || size > q->max_size) {
+        return false;
+    }
+    q->packed = setup->features >> VIRTIO_F_RING_PACKED & 1;
+    q->event_idx = setup->features >> VIRTIO_F_EVENT_IDX & 1;
+    q->indirect = setup->features >> VIRTIO_F_INDIRECT_DESC & 1;
+    q->size = size;
+    if (!q->packed && (size & (size - 1)) != 0) {
+        return false;
+    }
+    q->enabled =
+        area_set(&q->desc, setup->desc, size * VIRTQ_DESC_SIZE, 16) &&
+        area_set(&q->driver, setup->driver, q->packed ? 4 : 6 + 2 * size, q->packed ? 4 : 2) &&
+        area_set(&q->device, setup->device, q->packed ? 4 : 6 + 8 * size, 4) &&
+        position_set(q, setup);
+    q->stale = true;
+    return q->enabled;
+}
+
+void devemu_virtqueue_disable(DevemuVirtqueue *q)
+{
+    q->enabled = false;
+    q->broken = NULL;
+    q->in_flight = q->since = q->taken = 0;
+    devemu_virtqueue_revoke(q);
+}
+
+bool devemu_virtqueue_enabled(const DevemuVirtqueue *q)
+{
+    return q->enabled;
+}
+
+const char *devemu_virtqueue_broken(const DevemuVirtqueue *q)
+{
+    return q->broken;
+}
+
+void devemu_virtqueue_revoke(DevemuVirtqueue *q)
+{
+    memset(q->windows, 0, sizeof(q->windows));
+    q->desc.data = q->driver.data = q->device.data = NULL;
+    q->stale = true;
+}
+
+uint32_t devemu_virtqueue_position(const DevemuVirtqueue *q)
+{
+    return (uint32_t)(q->avail | (q->packed && q->avail_wrap) << 15) |
+           (uint32_t)(q->used | (q->packed && q->used_wrap) << 15) << 16;
+}
+
+unsigned devemu_virtqueue_in_flight(const DevemuVirtqueue *q)
+{
+    return q->in_flight;
+}
+
+/* --- running ----------------------------------------------------------------------- */
+
+static inline bool ready(DevemuVirtqueue *q)
+{
+    if (G_UNLIKELY(!q->enabled || q->broken != NULL)) {
+        return false;
+    }
+    if (G_UNLIKELY(q->stale)) {
+        map_areas(q);
+    }
+    return true;
+}
+
+unsigned devemu_virtqueue_pop(DevemuVirtqueue *q, DevemuVirtqueueChain *chains, unsigned count)
+{
+    if (!ready(q)) {
+        return 0;
+    }
+    q->taken = 0;
+    return q->packed ? virtq_packed_pop(q, chains, count) : virtq_split_pop(q, chains, count);
+}
+
+void devemu_virtqueue_push(DevemuVirtqueue *q, const DevemuVirtqueueChain *chain, uint32_t written)
+{
+    if (!ready(q) || q->in_flight == 0) {
+        return; /* reset meanwhile */
+    }
+    if (q->packed) {
+        virtq_packed_push(q, chain, written);
+    } else {
+        virtq_split_push(q, chain, written);
+    }
+}
+
+void devemu_virtqueue_flush(DevemuVirtqueue *q)
+{
+    if (q->since == 0 || !ready(q)) {
+        return;
+    }
+    if ((q->packed ? virtq_packed_flush(q) : virtq_split_flush(q)) && q->ops.notify != NULL) {
+        q->ops.notify(q->host);
+    }
+}
+
+bool devemu_virtqueue_listen(DevemuVirtqueue *q)
+{
+    return ready(q) && (q->packed ? virtq_packed_listen(q, true) : virtq_split_listen(q, true));
+}
+
+void devemu_virtqueue_ignore(DevemuVirtqueue *q)
+{
+    if (ready(q)) {
+        (void)(q->packed ? virtq_packed_listen(q, false) : virtq_split_listen(q, false));
+    }
+}
+
+/* --- payload ----------------------------------------------------------------------- */
+
+/* One step of a copy: to a segment, or from it. */
+typedef bool Move(DevemuVirtqueue *q, const DevemuVirtqueueSegment *s, uint32_t off, void *buf,
+                  size_t len);
+
+static bool move_in(DevemuVirtqueue *q, const DevemuVirtqueueSegment *s, uint32_t off, void *buf,
+                    size_t len)
+{
+    if (s->data == NULL) {
+        return bus_read(q, s->addr + off, buf, len);
+    }
+    memcpy(buf, s->data + off, len);
+    return true;
+}
+
+static bool move_out(DevemuVirtqueue *q, const DevemuVirtqueueSegment *s, uint32_t off, void *buf,
+                     size_t len)
+{
+    if (s->data == NULL) {
+        return bus_write(q, s->addr + off, buf, len);
+    }
+    memcpy(s->data + off, buf, len);
+    return true;
+}
+
+static size_t move(DevemuVirtqueue *q, const DevemuVirtqueueSegment *s, unsigned count, uint64_t at,
+                   uint8_t *buf, size_t len, Move *each)
+{
+    size_t done = 0;
+
+    for (unsigned i = 0; i < count && done < len; i++) {
+        size_t n;
+
+        if (at >= s[i].len) {
+            at -= s[i].len;
+            continue;
+        }
+        n = MIN(len - done, s[i].len - at);
+        if (!each(q, &s[i], (uint32_t)at, buf + done, n)) {
+            break;
+        }
+        done += n;
+        at = 0;
+    }
+    return done;
+}
+
+size_t devemu_virtqueue_read(DevemuVirtqueue *q, const DevemuVirtqueueChain *chain, uint64_t at,
+                             void *buf, size_t len)
+{
+    return move(q, chain->segments, chain->readable, at, buf, len, move_in);
+}
+
+size_t devemu_virtqueue_write(DevemuVirtqueue *q, const DevemuVirtqueueChain *chain, uint64_t at,
+                              const void *buf, size_t len)
+{
+    union {
+        const void *from;
+        void *to;
+    } bytes = {.from = buf}; /* move_out() only reads it */
+
+    return move(q, chain->segments + chain->readable, chain->writable, at, bytes.to, len, move_out);
+}

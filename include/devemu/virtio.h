@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * virtio.h: virtqueues as a device sees them (OASIS Virtual I/O Device, 1.2 and later).
+ *
+ * A queue needs somebody's DMA and somebody to notify, and nothing else: no device, no transport.
+ * It can be handed to another thread whole; all calls for one queue come from one thread at a time.
+ * Nothing is allocated after creation, and payload is not copied where there are windows.
+ *
+ * Whatever the driver writes, a call does a bounded amount of work, each descriptor is read once
+ * and decoded from the copy, and a queue that breaks the rules is broken from then on: pop() gives
+ * nothing more, and the owner sets DEVICE_NEEDS_RESET.
+ */
+#ifndef DEVEMU_VIRTIO_H
+#define DEVEMU_VIRTIO_H
+
+#include <devemu/host.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Feature bits that concern queues, by number. */
+enum {
+    VIRTIO_F_INDIRECT_DESC = 28,
+    VIRTIO_F_EVENT_IDX = 29,
+    VIRTIO_F_VERSION_1 = 32,
+    VIRTIO_F_ACCESS_PLATFORM = 33,
+    VIRTIO_F_RING_PACKED = 34,
+    VIRTIO_F_IN_ORDER = 35,
+    VIRTIO_F_ORDER_PLATFORM = 36,
+    VIRTIO_F_NOTIFICATION_DATA = 38,
+    VIRTIO_F_RING_RESET = 40,
+};
+
+#define DEVEMU_VIRTQUEUE_MAX 32768u /* greatest Queue Size */
+
+typedef struct DevemuVirtqueue DevemuVirtqueue;
+
+/* What a queue asks of its owner; size and NULL as in DevemuHostOps. */
+typedef struct DevemuVirtqueueOps {
+    size_t size;
+    bool (*dma_read)(void *host, uint64_t addr, void *buf, size_t len);
+    bool (*dma_write)(void *host, uint64_t addr, const void *buf, size_t len);
+    /* A window stays valid until devemu_virtqueue_revoke(). */
+    bool (*dma_map)(void *host, uint64_t addr, DevemuWindow *ret_window);
+    /* A used buffer notification: the driver wants to hear. */
+    void (*notify)(void *host);
+} DevemuVirtqueueOps;
+
+/* What the driver set up. */
+typedef struct DevemuVirtqueueSetup {
+    uint64_t features; /* as negotiated */
+    unsigned size;     /* Queue Size: a power of two in a split queue */
+    uint64_t desc;     /* Descriptor Area */
+    uint64_t driver;   /* Driver Area: available ring, or driver event suppression */
+    uint64_t device;   /* Device Area: used ring, or device event suppression */
+    bool resume;       /* go on at position, from devemu_virtqueue_position() */
+    uint32_t position;
+} DevemuVirtqueueSetup;
+
+/* A piece of a buffer. */
+typedef struct DevemuVirtqueueSegment {
+    uint64_t addr;
+    uint8_t *data; /* a window to it, or NULL: then use devemu_virtqueue_read() and _write() */
+    uint32_t len;
+} DevemuVirtqueueSegment;
+
+/* A buffer: device-readable segments, then device-writable ones. The segments belong to the queue
+ * and last until its next pop(); a device that keeps the buffer longer copies them. */
+typedef struct DevemuVirtqueueChain {
+    DevemuVirtqueueSegment *segments;
+    uint32_t readable, writable; /* segments */
+    uint64_t readable_len, writable_len;
+    uint16_t id;    /* of the buffer */
+    uint16_t descs; /* places it holds in a packed ring */
+} DevemuVirtqueueChain;
+
+/* max_size is the greatest Queue Size (1..32768), and the most segments of a buffer. NULL if it is
+ * out of range. */
+DEVEMU_API DevemuVirtqueue *devemu_virtqueue_new(unsigned max_size);
+DEVEMU_API void devemu_virtqueue_free(DevemuVirtqueue *queue);
+DEVEMU_API void devemu_virtqueue_set_host(DevemuVirtqueue *queue, const DevemuVirtqueueOps *ops,
+                                          void *host);
+
+/* Start with what the driver set up. False, and the queue stays off, if the size is 0, above the
+ * maximum or no power of two where it must be, an area is misaligned or wraps, or the position is
+ * none. Reads nothing of memory. */
+DEVEMU_API bool devemu_virtqueue_enable(DevemuVirtqueue *queue, const DevemuVirtqueueSetup *setup);
+/* Stop, and forget all buffers: a device or queue reset (VIRTIO_F_RING_RESET). No access to memory
+ * happens after it. */
+DEVEMU_API void devemu_virtqueue_disable(DevemuVirtqueue *queue);
+DEVEMU_API bool devemu_virtqueue_enabled(const DevemuVirtqueue *queue);
+/* Why the queue is broken, as a constant sentence, or NULL if it is not. */
+DEVEMU_API const char *devemu_virtqueue_broken(const DevemuVirtqueue *queue);
+/* All windows became invalid. */
+DEVEMU_API void devemu_virtqueue_revoke(DevemuVirtqueue *queue);
+
+/* Up to count available buffers, in order. Returns how many; 0: none now, or broken. Fewer than
+ * count does not say that there are no more. */
+DEVEMU_API unsigned devemu_virtqueue_pop(DevemuVirtqueue *queue, DevemuVirtqueueChain *chains,
+                                         unsigned count);
+/* The buffer is used; written is how many bytes, from the first device-writable one, were written.
+ * The driver may see it from flush() on, or earlier. In order of pop() where VIRTIO_F_IN_ORDER is
+ * negotiated. */
+DEVEMU_API void devemu_virtqueue_push(DevemuVirtqueue *queue, const DevemuVirtqueueChain *chain,
+                                      uint32_t written);
+/* Show the driver what was pushed, and notify it if it wants to be. */
+DEVEMU_API void devemu_virtqueue_flush(DevemuVirtqueue *queue);
+
+/* Ask for available buffer notifications, or say that they are not needed (the driver may send them
+ * all the same). listen() returns true if there is a buffer already: pop() again, as no
+ * notification may come for it. */
+DEVEMU_API bool devemu_virtqueue_listen(DevemuVirtqueue *queue);
+DEVEMU_API void devemu_virtqueue_ignore(DevemuVirtqueue *queue);
+
+/* Copy from the device-readable part of a buffer, or to the device-writable one, from byte `at` of
+ * that part. Returns the bytes moved: fewer than len where the part ends or memory does not answer.
+ */
+DEVEMU_API size_t devemu_virtqueue_read(DevemuVirtqueue *queue, const DevemuVirtqueueChain *chain,
+                                        uint64_t at, void *buf, size_t len);
+DEVEMU_API size_t devemu_virtqueue_write(DevemuVirtqueue *queue, const DevemuVirtqueueChain *chain,
+                                         uint64_t at, const void *buf, size_t len);
+
+/* Where the queue stands, for a snapshot: the next available in bits 0..15, the next used in
+ * 16..31, as indexes (split) or as offset and wrap counter (packed). Only a queue with no buffer in
+ * the device's hands, all of them flushed, goes on there without loss. */
+DEVEMU_API uint32_t devemu_virtqueue_position(const DevemuVirtqueue *queue);
+/* Buffers (packed: places) that were popped and not pushed. */
+DEVEMU_API unsigned devemu_virtqueue_in_flight(const DevemuVirtqueue *queue);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
