@@ -120,6 +120,17 @@ Test(queue_hostile, indirect_and_next_together)
     }
 }
 
+Test(queue_hostile, an_indirect_descriptor_at_the_end_of_a_packed_list)
+{
+    Driver *d = driver_new(4, true, true, indirect);
+
+    put_desc(d, TABLE_AT, DATA_AT, 16, 0, 0);
+    give_desc(d, DATA_AT, 16, F_NEXT, 0);
+    give_desc(d, TABLE_AT, 16, F_INDIRECT, 0);
+    breaks(d, "virtqueue: an INDIRECT descriptor in a list");
+    driver_free(d);
+}
+
 Test(queue_hostile, a_readable_element_behind_a_writable_one)
 {
     EACH(d, 4, 0)
