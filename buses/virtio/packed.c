@@ -107,8 +107,8 @@ void virtq_packed_push(DevemuVirtqueue *q, const DevemuVirtqueueChain *chain, ui
     }
 }
 
-/* Driver and Device Event Suppression. The reserved value 3 is taken as DISABLE is not: to notify
- * once too often does no harm. */
+/* Driver and Device Event Suppression. The specification gives value 3 no meaning; it is taken as
+ * ENABLE, as to notify once too often does no harm. */
 bool virtq_packed_flush(DevemuVirtqueue *q)
 {
     unsigned since = q->since;

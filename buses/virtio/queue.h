@@ -66,7 +66,7 @@ bool virtq_area_read_slowly(DevemuVirtqueue *q, const VirtqArea *area, uint32_t 
                             size_t len);
 bool virtq_area_write_slowly(DevemuVirtqueue *q, const VirtqArea *area, uint32_t at,
                              const void *buf, size_t len);
-/* An indirect table is a chain of its own; split says if it is linked by next. */
+/* Add what the indirect table at *table holds to the chain. */
 bool virtq_indirect(DevemuVirtqueue *q, DevemuVirtqueueChain *chain, const VirtqDesc *table);
 
 unsigned virtq_split_pop(DevemuVirtqueue *q, DevemuVirtqueueChain *chains, unsigned count);
