@@ -478,7 +478,6 @@ Test(qtest, lines_are_bounded)
 Test(qtest, a_client_that_does_not_read_stops_itself)
 {
     Machine *m = machine_new();
-    g_autofree char *all = NULL;
     const char *question = "b64read 0 0x10000\n";
     size_t waiting = 0, answers = 0, len;
     unsigned put = 0;
