@@ -267,13 +267,32 @@ static bool foreseen(DevemuVfioUser *s, uint64_t addr, const void *buf, size_t l
     return true;
 }
 
+/* What was fetched is what the event reads, so it must know what the event wrote: a device that
+ * comes round its ring looks at descriptors that it gave back. */
+static void refresh(DevemuVfioUser *s, uint64_t addr, const uint8_t *from, size_t len)
+{
+    for (guint i = 0; i < s->far.pieces->len; i++) {
+        VfioPiece *piece = &g_array_index(s->far.pieces, VfioPiece, i);
+        uint64_t begin = MAX(addr, piece->addr);
+        uint64_t end = MIN(addr + (len - 1), piece->addr + (piece->len - 1));
+
+        if (begin <= end) {
+            memcpy(piece->data + (begin - piece->addr), from + (begin - addr), end - begin + 1);
+        }
+    }
+}
+
 bool vfio_far_write(DevemuVfioUser *s, uint64_t addr, const void *buf, size_t len)
 {
     bool ok = true;
 
+    if (len == 0) {
+        return true;
+    }
     if (!may_write(s, addr, len)) {
         return false;
     }
+    refresh(s, addr, buf, len);
     if (foreseen(s, addr, buf, len, &ok)) {
         put(s, FAR_DONE, addr, buf, len, true);
     } else {

@@ -288,6 +288,28 @@ Test(vfio_user_far, frame_is_sent_and_its_descriptor_returned_before_the_interru
     far_free(far);
 }
 
+/* What an event wrote is what it reads: round the ring, it meets descriptors that it gave back. */
+Test(vfio_user_far, ring_given_whole_is_sent_once)
+{
+    Far *far = far_started(NULL);
+
+    for (unsigned i = 0; i < 4; i++) {
+        far->ram[TX_BUF + 0x100 * i] = (uint8_t)(i + 1);
+        give(far, TX_RING, i, TX_BUF + 0x100 * i, 100, WHOLE);
+    }
+    csr_write(far, 0, 8 | INEA);
+    serve(far);
+
+    cr_assert_eq(far->sent->len, 4);
+    for (unsigned i = 0; i < 4; i++) {
+        const uint8_t *data = g_bytes_get_data(g_ptr_array_index(far->sent, i), NULL);
+
+        cr_assert_eq(data[0], i + 1);
+        cr_assert_eq(status_of(far, TX_RING, i), WHOLE);
+    }
+    far_free(far);
+}
+
 Test(vfio_user_far, frame_is_stored_while_another_one_waits)
 {
     Far *far = far_started_with(NULL, 0);
