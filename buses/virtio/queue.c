@@ -188,22 +188,26 @@ static bool area_set(VirtqArea *area, uint64_t addr, uint32_t len, unsigned alig
     return addr % align == 0 && addr + (len - 1) >= addr;
 }
 
+/* A position with more in flight than the queue can hold is none. */
 static bool position_set(DevemuVirtqueue *q, const DevemuVirtqueueSetup *setup)
 {
     uint32_t begin = q->packed ? 0x80008000 : 0; /* the wrap counters begin as 1 */
     uint32_t position = setup->resume ? setup->position : begin;
+    uint16_t avail = (uint16_t)(position >> (setup->rewind ? 16 : 0));
+    uint16_t used = (uint16_t)(position >> 16);
 
-    q->avail = (uint16_t)position;
-    q->used = (uint16_t)(position >> 16);
     if (q->packed) {
-        q->avail_wrap = q->avail >> 15;
-        q->used_wrap = q->used >> 15;
-        q->avail &= 0x7fff;
-        q->used &= 0x7fff;
-        return q->avail < q->size && q->used < q->size;
+        q->avail_wrap = avail >> 15;
+        q->used_wrap = used >> 15;
+        q->avail = avail & 0x7fff;
+        q->used = used & 0x7fff;
+        q->in_flight = q->avail - q->used + (q->avail_wrap == q->used_wrap ? 0 : q->size);
+        return q->avail < q->size && q->used < q->size && q->in_flight <= q->size;
     }
-    q->seen = q->avail;
-    return true;
+    q->seen = q->avail = avail;
+    q->used = used;
+    q->in_flight = (uint16_t)(avail - used);
+    return q->in_flight <= q->size;
 }
 
 bool devemu_virtqueue_enable(DevemuVirtqueue *q, const DevemuVirtqueueSetup *setup)
@@ -226,7 +230,9 @@ bool devemu_virtqueue_enable(DevemuVirtqueue *q, const DevemuVirtqueueSetup *set
         area_set(&q->driver, setup->driver, q->packed ? 4 : 6 + 2 * size, q->packed ? 4 : 2) &&
         area_set(&q->device, setup->device, q->packed ? 4 : 6 + 8 * size, 4) &&
         position_set(q, setup);
-    q->stale = true;
+    if (!q->enabled) {
+        q->in_flight = 0;
+    }
     return q->enabled;
 }
 
@@ -286,6 +292,24 @@ unsigned devemu_virtqueue_pop(DevemuVirtqueue *q, DevemuVirtqueueChain *chains, 
     }
     q->taken = 0;
     return q->packed ? virtq_packed_pop(q, chains, count) : virtq_split_pop(q, chains, count);
+}
+
+bool devemu_virtqueue_retake(DevemuVirtqueue *q, unsigned id, DevemuVirtqueueChain *ret_chain)
+{
+    if (!ready(q) || q->packed || q->in_flight == 0) {
+        return false;
+    }
+    q->taken = 0;
+    return virtq_split_retake(q, id, ret_chain);
+}
+
+void devemu_virtqueue_remap(DevemuVirtqueue *q, const DevemuVirtqueueChain *chain)
+{
+    for (unsigned i = 0; i < chain->readable + chain->writable; i++) {
+        DevemuVirtqueueSegment *s = &chain->segments[i];
+
+        s->data = virtq_map(q, s->addr, s->len, i >= chain->readable);
+    }
 }
 
 void devemu_virtqueue_push(DevemuVirtqueue *q, const DevemuVirtqueueChain *chain, uint32_t written)

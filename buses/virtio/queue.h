@@ -70,6 +70,7 @@ bool virtq_area_write_slowly(DevemuVirtqueue *q, const VirtqArea *area, uint32_t
 bool virtq_indirect(DevemuVirtqueue *q, DevemuVirtqueueChain *chain, const VirtqDesc *table);
 
 unsigned virtq_split_pop(DevemuVirtqueue *q, DevemuVirtqueueChain *chains, unsigned count);
+bool virtq_split_retake(DevemuVirtqueue *q, unsigned id, DevemuVirtqueueChain *ret_chain);
 void virtq_split_push(DevemuVirtqueue *q, const DevemuVirtqueueChain *chain, uint32_t written);
 bool virtq_split_flush(DevemuVirtqueue *q); /* true: notify */
 bool virtq_split_listen(DevemuVirtqueue *q, bool on);

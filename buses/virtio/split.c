@@ -87,6 +87,19 @@ unsigned virtq_split_pop(DevemuVirtqueue *q, DevemuVirtqueueChain *chains, unsig
     return n;
 }
 
+bool virtq_split_retake(DevemuVirtqueue *q, unsigned id, DevemuVirtqueueChain *ret_chain)
+{
+    DevemuVirtqueueChain chain;
+
+    virtq_begin(q, &chain);
+    if (!walk(q, &chain, id) || !virtq_end(q, &chain)) {
+        return false;
+    }
+    chain.id = (uint16_t)id;
+    *ret_chain = chain;
+    return true;
+}
+
 void virtq_split_push(DevemuVirtqueue *q, const DevemuVirtqueueChain *chain, uint32_t written)
 {
     uint32_t elem[2] = {GUINT32_TO_LE(chain->id), GUINT32_TO_LE(written)};

@@ -56,6 +56,7 @@ typedef struct DevemuVirtqueueSetup {
     uint64_t device;   /* Device Area: used ring, or device event suppression */
     bool resume;       /* go on at position, from devemu_virtqueue_position() */
     uint32_t position;
+    bool rewind; /* and give again the buffers that were in flight there */
 } DevemuVirtqueueSetup;
 
 /* A piece of a buffer. */
@@ -121,12 +122,23 @@ DEVEMU_API size_t devemu_virtqueue_read(DevemuVirtqueue *queue, const DevemuVirt
 DEVEMU_API size_t devemu_virtqueue_write(DevemuVirtqueue *queue, const DevemuVirtqueueChain *chain,
                                          uint64_t at, const void *buf, size_t len);
 
-/* Where the queue stands, for a snapshot: the next available in bits 0..15, the next used in
- * 16..31, as indexes (split) or as offset and wrap counter (packed). Only a queue with no buffer in
- * the device's hands, all of them flushed, goes on there without loss. */
+/* Where the queue stands, for a snapshot, all that was pushed being flushed: the next available in
+ * bits 0..15, the next used in 16..31, as indexes (split) or as offset and wrap counter (packed;
+ * bits 15 and 31). What lies between is in flight, and is when a queue goes on there: the device
+ * pushes those buffers by their ids, or has them popped again by `rewind`, which begins with the
+ * next used and is for buffers that are used in order of pop(). */
 DEVEMU_API uint32_t devemu_virtqueue_position(const DevemuVirtqueue *queue);
 /* Buffers (packed: places) that were popped and not pushed. */
 DEVEMU_API unsigned devemu_virtqueue_in_flight(const DevemuVirtqueue *queue);
+/* Buffer id, which is in flight since a position, once more from the descriptor table. Its segments
+ * last as those of pop(). False if nothing is in flight, if the queue is packed, where a used
+ * descriptor may stand in its place (keep the segments, and devemu_virtqueue_remap()), or if the
+ * chain breaks the queue. */
+DEVEMU_API bool devemu_virtqueue_retake(DevemuVirtqueue *queue, unsigned id,
+                                        DevemuVirtqueueChain *ret_chain);
+/* Find the segments' windows again, by address and length: for a buffer that is kept over a
+ * revoke() or in a snapshot. */
+DEVEMU_API void devemu_virtqueue_remap(DevemuVirtqueue *queue, const DevemuVirtqueueChain *chain);
 
 #ifdef __cplusplus
 }

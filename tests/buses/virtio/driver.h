@@ -195,4 +195,10 @@ static inline bool take(Driver *d, uint32_t *ret_id, uint32_t *ret_len)
     return true;
 }
 
+/* Both layouts, with and without windows. */
+#define EACH(d, size, features)                                                                    \
+    for (unsigned mode = 0; mode < 4; mode++)                                                      \
+        for (Driver *d = driver_new(size, mode & 1, mode & 2, features); d != NULL;                \
+             driver_free(d), d = NULL)
+
 #endif

@@ -6,11 +6,6 @@
 
 static const uint64_t indirect = (uint64_t)1 << VIRTIO_F_INDIRECT_DESC;
 
-#define EACH(d, size, features)                                                                    \
-    for (unsigned mode = 0; mode < 4; mode++)                                                      \
-        for (Driver *d = driver_new(size, mode & 1, mode & 2, features); d != NULL;                \
-             driver_free(d), d = NULL)
-
 static void breaks(Driver *d, const char *why)
 {
     DevemuVirtqueueChain chains[4];

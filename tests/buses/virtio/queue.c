@@ -8,12 +8,6 @@
 static const uint64_t event_idx = (uint64_t)1 << VIRTIO_F_EVENT_IDX;
 static const uint64_t indirect = (uint64_t)1 << VIRTIO_F_INDIRECT_DESC;
 
-/* Both layouts, with and without windows. */
-#define EACH(d, size, features)                                                                    \
-    for (unsigned mode = 0; mode < 4; mode++)                                                      \
-        for (Driver *d = driver_new(size, mode & 1, mode & 2, features); d != NULL;                \
-             driver_free(d), d = NULL)
-
 static DevemuVirtqueueChain pop_one(Driver *d)
 {
     DevemuVirtqueueChain chain = {0};
