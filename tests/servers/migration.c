@@ -493,5 +493,6 @@ int main(int argc, char **argv)
     check_stream(&m->peer.end, BYTES_OUT, 2, "from the guest");
     vu_client_free(m->guest.nic.client);
     stop_server(m->pid);
+    g_free(m);
     return 0;
 }
