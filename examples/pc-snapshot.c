@@ -58,13 +58,15 @@ static GVariant *save_nets(const Board *board)
 
 bool pc_save(Pc *pc, const char *path, GError **error)
 {
-    g_autoptr(GVariant) devices = devemu_device_save(pc->board->system);
+    g_autoptr(GVariant) devices = NULL;
     g_autoptr(GBytes) cpu = engine_save(pc->engine);
     g_autoptr(GVariant) all = NULL;
     GVariantDict dict;
     gsize len;
     const void *data = g_bytes_get_data(cpu, &len);
 
+    devemu_device_drain(pc->board->system);
+    devices = devemu_device_save(pc->board->system);
     g_variant_dict_init(&dict, NULL);
     g_variant_dict_insert_value(&dict, "devices", devices);
     g_variant_dict_insert_value(&dict, "cpu", bytes(data, len));

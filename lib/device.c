@@ -152,6 +152,7 @@ void devemu_device_free(DevemuDevice *dev)
         return;
     }
     g_return_if_fail(!dev->busy);
+    devemu_device_drain(dev);
     if (dev->parent) {
         devemu_bus_unplug(dev);
     }
@@ -173,6 +174,7 @@ void devemu_device_free(DevemuDevice *dev)
 void devemu_device_set_host(DevemuDevice *dev, const DevemuHostOps *ops, void *host)
 {
     g_return_if_fail(dev != NULL);
+    devemu_device_drain(dev);
     memset(&dev->ops, 0, sizeof(dev->ops));
     if (ops) {
         memcpy(&dev->ops, ops, MIN(ops->size, sizeof(dev->ops)));
@@ -274,31 +276,16 @@ uint64_t devemu_device_deadline(const DevemuDevice *dev)
 
 /* --- backends ---------------------------------------------------------------------- */
 
-#define COPY_OPS(to, from)                                                                         \
-    do {                                                                                           \
-        memset(&(to), 0, sizeof(to));                                                              \
-        if (from) {                                                                                \
-            memcpy(&(to), (from), MIN((from)->size, sizeof(to)));                                  \
-        }                                                                                          \
-    } while (0)
-
 void devemu_device_attach_net(DevemuDevice *dev, const DevemuNetOps *ops, void *net)
 {
     g_return_if_fail(dev != NULL);
-    COPY_OPS(dev->net_ops, ops);
+    DEVEMU_COPY_OPS(dev->net_ops, ops);
     dev->net = net;
 }
 
 void devemu_device_attach_char(DevemuDevice *dev, const DevemuCharOps *ops, void *chr)
 {
     g_return_if_fail(dev != NULL);
-    COPY_OPS(dev->char_ops, ops);
+    DEVEMU_COPY_OPS(dev->char_ops, ops);
     dev->chr = chr;
-}
-
-void devemu_device_attach_block(DevemuDevice *dev, const DevemuBlockOps *ops, void *block)
-{
-    g_return_if_fail(dev != NULL);
-    COPY_OPS(dev->block_ops, ops);
-    dev->block = block;
 }

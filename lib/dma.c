@@ -117,11 +117,17 @@ bool devemu_dma_deferred(const DevemuDevice *dev)
     return dev && dev->ops.dma_deferred(dev->host);
 }
 
+static void forget_windows(DevemuDevice *dev)
+{
+    memset(dev->windows, 0, sizeof(dev->windows));
+    for (unsigned i = 0; dev->children && i < dev->children->len; i++) {
+        forget_windows(g_ptr_array_index(dev->children, i));
+    }
+}
+
 void devemu_device_revoke(DevemuDevice *dev)
 {
     g_return_if_fail(dev != NULL);
-    memset(dev->windows, 0, sizeof(dev->windows));
-    for (unsigned i = 0; dev->children && i < dev->children->len; i++) {
-        devemu_device_revoke(g_ptr_array_index(dev->children, i));
-    }
+    devemu_device_drain(dev);
+    forget_windows(dev);
 }

@@ -151,6 +151,7 @@ void devemu_device_reset(DevemuDevice *dev, DevemuReset kind)
     if (dev->busy) {
         return; /* a bus, too: else a reset line could reset for ever */
     }
+    devemu_block_drain(dev);
     dev->busy++;
     if (dev->tracing) {
         DevemuTrace trace = {.kind = DEVEMU_TRACE_RESET, .value = kind};
@@ -306,24 +307,6 @@ void devemu_device_link(DevemuDevice *dev, unsigned link)
     if (dev->model->link && devemu_enter(dev)) {
         dev->model->link(dev->state, link);
         devemu_leave(dev);
-    }
-}
-
-void devemu_complete_now(DevemuDevice *dev, uint32_t tag, int status)
-{
-    if (dev->model->complete && devemu_enter(dev)) {
-        dev->model->complete(dev->state, tag, status);
-        devemu_leave(dev);
-    }
-}
-
-void devemu_device_complete(DevemuDevice *dev, uint32_t tag, int status)
-{
-    g_return_if_fail(dev != NULL);
-    if (G_UNLIKELY(dev->gate != NULL)) {
-        dev->gate->complete(dev->gate_opaque, dev, tag, status);
-    } else {
-        devemu_complete_now(dev, tag, status);
     }
 }
 

@@ -76,7 +76,8 @@ typedef struct DevemuDecorator {
  * by devemu_receive_now() and devemu_complete_now(). */
 typedef struct DevemuGate {
     size_t (*receive)(void *opaque, DevemuDevice *dev, const void *data, size_t len);
-    void (*complete)(void *opaque, DevemuDevice *dev, uint32_t tag, int status);
+    bool (*complete)(void *opaque, DevemuDevice *dev, const DevemuBlockCompletion *completions,
+                     size_t count);
     /* Nothing is taken now. */
     bool (*closed)(void *opaque);
 } DevemuGate;
@@ -101,7 +102,7 @@ struct DevemuDevice {
     bool is_bus;     /* may be entered again; not while it is held, see devemu_hold() */
     bool tracing;    /* the host, or one further up, wants every event */
     bool rehearsing; /* nothing that happens now has happened, see rehearse.h */
-    bool refused;    /* a frame or character was not taken since the last ready */
+    bool refused;    /* a frame, character or completion was not taken since the last ready */
     uint64_t lines;  /* as told to the host and the wires */
     uint64_t deadline;
     DevemuBankIndex *banks;
@@ -121,6 +122,7 @@ struct DevemuDevice {
     void *chr;
     DevemuBlockOps block_ops;
     void *block;
+    unsigned draining;      /* its requests are waited for */
     const DevemuGate *gate; /* NULL: none */
     void *gate_opaque;
 
@@ -182,7 +184,20 @@ void devemu_tracing_update(DevemuDevice *dev);
 /* Of the device and all below it. gate NULL: none. */
 void devemu_gate_set(DevemuDevice *dev, const DevemuGate *gate, void *opaque);
 size_t devemu_receive_now(DevemuDevice *dev, const void *data, size_t len);
-void devemu_complete_now(DevemuDevice *dev, uint32_t tag, int status);
+bool devemu_complete_now(DevemuDevice *dev, const DevemuBlockCompletion *completions, size_t count);
+
+/* Its name; any number. */
+const char *devemu_block_op_name(uint64_t op);
+/* The requests of this device, not of those below it. */
+void devemu_block_drain(DevemuDevice *dev);
+
+#define DEVEMU_COPY_OPS(to, from)                                                                  \
+    do {                                                                                           \
+        memset(&(to), 0, sizeof(to));                                                              \
+        if (from) {                                                                                \
+            memcpy(&(to), (from), MIN((from)->size, sizeof(to)));                                  \
+        }                                                                                          \
+    } while (0)
 
 /* --- the tree ---------------------------------------------------------------------- */
 

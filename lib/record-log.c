@@ -292,7 +292,8 @@ bool devemu_record_get_event(RecordCursor *from, RecordEvent *ret_event)
 
 static bool has_data(RecordItemKind kind)
 {
-    return kind == RECORD_ITEM_DMA_WRITE || kind == RECORD_ITEM_SEND || kind == RECORD_ITEM_CHARS;
+    return kind == RECORD_ITEM_DMA_WRITE || kind == RECORD_ITEM_SEND || kind == RECORD_ITEM_CHARS ||
+           kind == RECORD_ITEM_SUBMIT;
 }
 
 bool devemu_record_get_item(RecordCursor *from, RecordItem *ret_item)

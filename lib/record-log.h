@@ -11,8 +11,8 @@
  *   - 'H', once, first: bytes model, num settings, each of them bytes name, bytes text, u8 has
  *     data, bytes data;
  *   - 'E', an event: u8 kind, u64 moment, num a b c d, bytes data, items;
- *   - 'S', a snapshot: num event that comes next, u64 moment, u8 refused, the rest is the device's
- *     state as a serialised GVariant a{sv};
+ *   - 'S', a snapshot: num event that comes next, u64 moment, u8 flags, with one of them what the
+ *     block medium is, the rest is the device's state as a serialised GVariant a{sv};
  *   - 'Z', once, last: num events; missing if the recording was killed;
  * - item: u8 kind, num a, then by kind num b or bytes data, then the host's answer, if it has one.
  *
@@ -39,6 +39,12 @@ enum {
     RECORD_TAG_END = 'Z',
 };
 
+/* Flags of a snapshot. */
+enum {
+    RECORD_SNAPSHOT_REFUSED = 1 << 0, /* something was refused since the last ready */
+    RECORD_SNAPSHOT_MEDIUM = 1 << 1,
+};
+
 /* What comes in; the members of RecordEvent that each kind uses. */
 typedef enum RecordEventKind {
     RECORD_READ,     /* bank, at, size */
@@ -50,9 +56,10 @@ typedef enum RecordEventKind {
     RECORD_INPUT,    /* data: six i32 kind, code, value, x, y, z */
     RECORD_RESET,    /* kind */
     RECORD_RUN,      /* the deadline has come */
-    RECORD_COMPLETE, /* tag, status */
+    RECORD_COMPLETE, /* count; data: each completion, see devemu_record_completions() */
     RECORD_LOAD,     /* data: a snapshot was loaded */
     RECORD_SETTLE,   /* lines and deadline told outside an event: after a load, at the beginning */
+    RECORD_MEDIUM,   /* data: what the block medium is; none: it went */
     RECORD_EVENT_KINDS,
 } RecordEventKind;
 
@@ -82,6 +89,8 @@ typedef enum RecordItemKind {
     /* Came in meanwhile. */
     RECORD_ITEM_LINE,    /* line, level */
     RECORD_ITEM_REFUSED, /* a frame was offered, or room asked for */
+    /* An output. */
+    RECORD_ITEM_SUBMIT, /* a = more, data: see devemu_record_put_request() */
     RECORD_ITEM_KINDS,
 } RecordItemKind;
 
@@ -171,6 +180,27 @@ RecordCursor devemu_record_payload(const RecordReader *reader, uint64_t offset);
 /* A state in the byte order of the file, and back. */
 GVariant *devemu_record_state_from_bytes(const uint8_t *data, size_t len);
 GBytes *devemu_record_state_to_bytes(GVariant *state);
+
+/* --- block requests: record-block.c ------------------------------------------------ */
+
+/* A DevemuBlockInfo in a log: 64 bits for each member. */
+#define RECORD_MEDIUM_BYTES (8 * 26)
+
+void devemu_record_medium_to_bytes(const DevemuBlockInfo *info, uint8_t *bytes);
+bool devemu_record_medium_from_bytes(DevemuBlockInfo *ret_info, const uint8_t *data, size_t len);
+
+/* The requests in flight, with the memory that those want filled. */
+GHashTable *devemu_record_requests_new(void);
+void devemu_record_requests_add(GHashTable *requests, const DevemuBlockRequest *request);
+/* An item: op, tag, flags, at, len as nums, then the bytes that are written. */
+void devemu_record_put_request(GByteArray *to, const DevemuBlockRequest *request, bool more);
+/* For each completion tag, status and value as nums, then as bytes what was read. The requests are
+ * not in flight any more. Free with g_byte_array_unref(). */
+GByteArray *devemu_record_completions(GHashTable *requests,
+                                      const DevemuBlockCompletion *completions, size_t count);
+/* The other way: DevemuBlockCompletion, and memory filled; NULL if that is malformed. Free with
+ * g_array_unref(). */
+GArray *devemu_replay_completions(GHashTable *requests, const uint8_t *data, size_t len);
 
 /* --- text: replay-text.c ----------------------------------------------------------- */
 

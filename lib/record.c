@@ -8,7 +8,8 @@
  * event ends; what happens between is its items. Time comes through a timer of the recorder's that
  * always stands at the device's deadline and goes before it.
  *
- * A snapshot of the recorder holds the device as its child. Not recorded: block backends.
+ * A snapshot of the recorder holds the device as its child. Snapshots in the log are taken when no
+ * block request is in flight.
  *
  * The file is long because it is a model and a host at once: each entry and each service has its
  * small function here.
@@ -28,6 +29,11 @@ typedef struct Recorder {
     uint64_t time; /* as last told to the log */
     unsigned interval;
     bool open; /* inside an event */
+
+    GHashTable *requests; /* in flight, see devemu_record_requests_new() */
+    DevemuBlockInfo medium;
+    bool has_medium;
+    bool late; /* a snapshot waits until no request is in flight */
 } Recorder;
 
 /* --- the log ----------------------------------------------------------------------- */
@@ -36,7 +42,10 @@ static void put_snapshot(Recorder *r)
 {
     GVariant *state = devemu_device_save(r->inner);
     GBytes *bytes = devemu_record_state_to_bytes(state);
-    uint8_t tag = RECORD_TAG_SNAPSHOT, refused = r->inner->refused;
+    uint8_t tag = RECORD_TAG_SNAPSHOT;
+    uint8_t flags = (uint8_t)((r->inner->refused ? RECORD_SNAPSHOT_REFUSED : 0) |
+                              (r->has_medium ? RECORD_SNAPSHOT_MEDIUM : 0));
+    uint8_t medium[RECORD_MEDIUM_BYTES];
     gsize len;
     const void *data = g_bytes_get_data(bytes, &len);
 
@@ -44,7 +53,11 @@ static void put_snapshot(Recorder *r)
     g_byte_array_append(r->scratch, &tag, 1);
     devemu_record_put_num(r->scratch, r->events);
     devemu_record_put_u64(r->scratch, devemu_now(r->dev));
-    g_byte_array_append(r->scratch, &refused, 1);
+    g_byte_array_append(r->scratch, &flags, 1);
+    if (r->has_medium) {
+        devemu_record_medium_to_bytes(&r->medium, medium);
+        g_byte_array_append(r->scratch, medium, sizeof(medium));
+    }
     g_byte_array_append(r->scratch, data, (guint)len);
     devemu_record_add(&r->writer, r->scratch);
     g_bytes_unref(bytes);
@@ -62,7 +75,9 @@ static void begin(Recorder *r, RecordEvent *event)
     if (!recording(r)) {
         return;
     }
-    if (r->events > 0 && r->events % r->interval == 0 && event->kind != RECORD_SETTLE) {
+    r->late |= r->events > 0 && r->events % r->interval == 0;
+    if (r->late && event->kind != RECORD_SETTLE && g_hash_table_size(r->requests) == 0) {
+        r->late = false;
         put_snapshot(r);
     }
     r->time = event->time = devemu_now(r->dev);
@@ -221,18 +236,6 @@ static void recorder_link(void *state, unsigned link)
     }
 }
 
-static void recorder_complete(void *state, uint32_t tag, int status)
-{
-    Recorder *r = state;
-    RecordEvent event = {.kind = RECORD_COMPLETE, .a = tag, .b = (uint32_t)status};
-
-    if (!inside(r)) {
-        begin(r, &event);
-        devemu_device_complete(r->inner, tag, status);
-        end(r);
-    }
-}
-
 static void recorder_input(void *state, const DevemuInput *input)
 {
     Recorder *r = state;
@@ -309,6 +312,7 @@ static void recorder_finish(void *state)
     devemu_record_close(&r->writer, r->events);
     g_clear_pointer(&r->payload, g_byte_array_unref);
     g_clear_pointer(&r->scratch, g_byte_array_unref);
+    g_clear_pointer(&r->requests, g_hash_table_unref);
 }
 
 /* --- services: from the device to the host ----------------------------------------- */
@@ -489,6 +493,66 @@ static void attach(Recorder *r)
     }
 }
 
+/* --- requests: down to the block backend, and what comes back ---------------------- */
+
+static void inner_submit(void *block, const DevemuBlockRequest *request, bool more)
+{
+    Recorder *r = block;
+
+    devemu_record_requests_add(r->requests, request);
+    if (r->open) {
+        devemu_record_put_request(r->payload, request, more);
+    }
+    devemu_submit(r->dev, request, more);
+}
+
+static void inner_info(void *block, DevemuBlockInfo *ret_info)
+{
+    *ret_info = ((Recorder *)block)->medium;
+}
+
+static void inner_drain(void *block)
+{
+    devemu_block_drain(((Recorder *)block)->dev);
+}
+
+static const DevemuBlockOps block_ops = {
+    .size = sizeof(DevemuBlockOps),
+    .info = inner_info,
+    .submit = inner_submit,
+    .drain = inner_drain,
+    .ready = inner_ready,
+};
+
+/* A backend's entries come when the device below is idle, see devemu_complete_now(). */
+static void recorder_complete(void *state, const DevemuBlockCompletion *completions, size_t count)
+{
+    Recorder *r = state;
+    GByteArray *data = devemu_record_completions(r->requests, completions, count);
+    RecordEvent event = {.kind = RECORD_COMPLETE, .a = count, .data = data->data, .len = data->len};
+
+    begin(r, &event);
+    devemu_device_complete(r->inner, completions, count);
+    end(r);
+    g_byte_array_unref(data);
+}
+
+static void recorder_medium(void *state, const DevemuBlockInfo *info)
+{
+    Recorder *r = state;
+    uint8_t data[RECORD_MEDIUM_BYTES];
+    RecordEvent event = {.kind = RECORD_MEDIUM, .data = data, .len = info ? sizeof(data) : 0};
+
+    if (info) {
+        devemu_record_medium_to_bytes(info, data);
+    }
+    begin(r, &event);
+    r->has_medium = info != NULL;
+    r->medium = info ? *info : (DevemuBlockInfo){0};
+    devemu_device_attach_block(r->inner, info ? &block_ops : NULL, r);
+    end(r);
+}
+
 /* --- the model, made to measure ---------------------------------------------------- */
 
 static const DevemuDecorator decorator = {.read = recorder_read, .write = recorder_write};
@@ -547,12 +611,14 @@ static DevemuModel *model_new(const DevemuModel *model)
         .ready = model->receive && model->ready ? recorder_ready : NULL,
         .link = model->link ? recorder_link : NULL,
         .complete = model->complete ? recorder_complete : NULL,
+        .medium = model->medium ? recorder_medium : NULL,
         .input = model->input ? recorder_input : NULL,
         .screen = model->screen ? recorder_screen : NULL,
         .pci = copy_pci(model),
         .isa = model->isa,
         .is_net = model->is_net,
         .is_char = model->is_char,
+        .is_block = model->is_block,
         .is_bus = true,
     };
     return copy;
@@ -579,6 +645,7 @@ static DevemuDevice *recorder_around(DevemuDevice *inner, RecordWriter writer, u
     r->writer = writer;
     r->payload = g_byte_array_new();
     r->scratch = g_byte_array_new();
+    r->requests = devemu_record_requests_new();
     r->interval = interval ? interval : RECORD_DEFAULT_INTERVAL;
     dev->decorator = &decorator;
     /* The model goes when the device has gone: what stands behind blobs is freed last. */

@@ -114,15 +114,11 @@ static const DevemuHostOps rehearsed_ops = {
     .dma_deferred = rehearsed_deferred,
 };
 
-static void no_submit(void *block, uint32_t tag, DevemuBlockOp op, uint64_t at, void *buf,
-                      size_t len)
+static void no_submit(void *block, const DevemuBlockRequest *request, bool more)
 {
     (void)block;
-    (void)tag;
-    (void)op;
-    (void)at;
-    (void)buf;
-    (void)len;
+    (void)request;
+    (void)more;
 }
 
 /* What is asked of a backend is still answered. */
@@ -133,6 +129,8 @@ static void close_ways(DevemuDevice *dev)
     if (dev->block_ops.submit) {
         dev->block_ops.submit = no_submit;
     }
+    dev->block_ops.drain = NULL;
+    dev->block_ops.ready = NULL;
     memset(dev->windows, 0, sizeof(dev->windows));
     dev->ops.log = NULL;
     dev->ops.trace = NULL;

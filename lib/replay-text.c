@@ -70,6 +70,42 @@ static void append_input(GString *to, const RecordEvent *event)
         (int32_t)v[4], (int32_t)v[5]);
 }
 
+static void append_completions(GString *to, const RecordEvent *event)
+{
+    RecordCursor from = {event->data, event->data + event->len, false};
+    const char *comma = "";
+
+    while (from.p < from.end && !from.bad) {
+        uint64_t tag = devemu_record_get_num(&from);
+        uint64_t status = devemu_record_get_num(&from);
+        uint64_t value = devemu_record_get_num(&from);
+        size_t len;
+        const uint8_t *data = devemu_record_get_bytes(&from, &len);
+
+        g_string_append_printf(to, "%srequest %" PRIu64 " complete, status %" PRId32, comma, tag,
+                               (int32_t)(uint32_t)status);
+        if (value) {
+            g_string_append_printf(to, ", value %" PRIu64, value);
+        }
+        if (len > 0) {
+            g_string_append(to, ", ");
+            devemu_text_bytes(to, data, len);
+        }
+        comma = "; ";
+    }
+}
+
+static void append_medium(GString *to, const RecordEvent *event)
+{
+    DevemuBlockInfo info;
+
+    if (devemu_record_medium_from_bytes(&info, event->data, event->len)) {
+        g_string_append_printf(to, "medium of %" PRIu64 " bytes", info.capacity);
+    } else {
+        g_string_append(to, "no medium");
+    }
+}
+
 void devemu_text_event(GString *to, const DevemuDevice *dev, const RecordEvent *event)
 {
     switch (event->kind) {
@@ -100,8 +136,10 @@ void devemu_text_event(GString *to, const DevemuDevice *dev, const RecordEvent *
         g_string_append(to, "time has come");
         break;
     case RECORD_COMPLETE:
-        g_string_append_printf(to, "request %" PRIu64 " complete, status %" PRId32, event->a,
-                               (int32_t)(uint32_t)event->b);
+        append_completions(to, event);
+        break;
+    case RECORD_MEDIUM:
+        append_medium(to, event);
         break;
     case RECORD_LOAD:
         g_string_append_printf(to, "snapshot loaded, %zu bytes", event->len);
@@ -135,6 +173,26 @@ static void append_return(GString *to, const RecordItem *item)
     } else {
         g_string_append(to, "answer: ");
         append_hex(to, item->b, 2);
+    }
+}
+
+static void append_request(GString *to, const RecordItem *item)
+{
+    RecordCursor from = {item->data, item->data + item->len, false};
+    uint64_t op = devemu_record_get_num(&from);
+    uint64_t tag = devemu_record_get_num(&from);
+    uint64_t flags = devemu_record_get_num(&from);
+    uint64_t at = devemu_record_get_num(&from);
+    uint64_t len = devemu_record_get_num(&from);
+
+    g_string_append_printf(to, "request %" PRIu64 ": %s at %" PRIu64 ", %" PRIu64 " bytes", tag,
+                           devemu_block_op_name(op), at, len);
+    if (flags) {
+        g_string_append_printf(to, ", flags %" PRIx64, flags);
+    }
+    if (from.p < from.end) {
+        g_string_append(to, ", ");
+        devemu_text_bytes(to, from.p, (size_t)(from.end - from.p));
     }
 }
 
@@ -185,6 +243,9 @@ void devemu_text_item(GString *to, const DevemuDevice *dev, const RecordItem *it
         break;
     case RECORD_ITEM_REFUSED:
         g_string_append(to, "meanwhile something was offered, and refused");
+        break;
+    case RECORD_ITEM_SUBMIT:
+        append_request(to, item);
         break;
     case RECORD_ITEM_KINDS:
     default:

@@ -213,6 +213,36 @@ static void replay_ready(void *backend)
     output(backend, RECORD_ITEM_READY, 0, 0);
 }
 
+static void replay_info(void *block, DevemuBlockInfo *ret_info)
+{
+    *ret_info = ((DevemuReplay *)block)->medium;
+}
+
+static void replay_submit(void *block, const DevemuBlockRequest *request, bool more)
+{
+    DevemuReplay *r = block;
+
+    g_byte_array_set_size(r->did, 0);
+    devemu_record_put_request(r->did, request, more);
+    if (matches(r)) {
+        devemu_record_requests_add(r->requests, request);
+        take_meanwhile(r);
+    }
+}
+
+/* A medium of len bytes of description; 0: none. */
+static void set_medium(DevemuReplay *r, const uint8_t *data, size_t len)
+{
+    static const DevemuBlockOps block = {
+        .size = sizeof(block), .info = replay_info, .submit = replay_submit, .ready = replay_ready};
+
+    if (len > 0 && !devemu_record_medium_from_bytes(&r->medium, data, len)) {
+        devemu_replay_broken(r, "it has a medium that there is not");
+        return;
+    }
+    devemu_device_attach_block(r->dev, len > 0 ? &block : NULL, r);
+}
+
 static void connect(DevemuReplay *r)
 {
     static const DevemuHostOps ops = {
@@ -296,6 +326,17 @@ static void do_input(DevemuReplay *r, const RecordEvent *e)
         .z = (int32_t)devemu_le32(e->data + 20),
     };
     devemu_device_input(r->dev, &input);
+}
+
+static void do_complete(DevemuReplay *r, const RecordEvent *e)
+{
+    g_autoptr(GArray) done = devemu_replay_completions(r->requests, e->data, e->len);
+
+    if (done == NULL || done->len == 0) {
+        devemu_replay_broken(r, "it is malformed");
+        return;
+    }
+    devemu_device_complete(r->dev, (const DevemuBlockCompletion *)(void *)done->data, done->len);
 }
 
 static void do_reset(DevemuReplay *r, const RecordEvent *e)
@@ -393,7 +434,10 @@ static void perform(DevemuReplay *r, const RecordEvent *e)
         devemu_device_run(r->dev);
         break;
     case RECORD_COMPLETE:
-        devemu_device_complete(r->dev, (uint32_t)e->a, (int32_t)(uint32_t)e->b);
+        do_complete(r, e);
+        break;
+    case RECORD_MEDIUM:
+        set_medium(r, e->data, e->len);
         break;
     case RECORD_LOAD:
         do_load(r, e);
@@ -456,6 +500,7 @@ DevemuReplay *devemu_replay_new(const char *path, const DevemuModel *model, GErr
     g_return_val_if_fail(path != NULL, NULL);
     r = g_new0(DevemuReplay, 1);
     r->did = g_byte_array_new();
+    r->requests = devemu_record_requests_new();
     if (!devemu_record_open(&r->log, path, error)) {
         devemu_replay_free(r);
         return NULL;
@@ -500,6 +545,7 @@ void devemu_replay_free(DevemuReplay *replay)
         g_clear_pointer(&replay->initial, g_variant_unref);
         devemu_record_reader_clear(&replay->log);
         g_byte_array_unref(replay->did);
+        g_hash_table_unref(replay->requests);
         g_free(replay);
     }
 }
@@ -599,19 +645,26 @@ static bool restore_snapshot(DevemuReplay *r, const RecordSnapshot *snapshot)
 {
     RecordCursor from = devemu_record_payload(&r->log, snapshot->offset);
     GVariant *state;
-    bool refused, ok;
+    const uint8_t *medium;
+    size_t medium_len;
+    uint8_t flags;
+    bool ok;
 
     devemu_record_get_num(&from);
     r->now = devemu_record_get_u64(&from);
-    refused = devemu_record_get_u8(&from) != 0;
-    if (from.bad) {
+    flags = devemu_record_get_u8(&from);
+    medium = from.p;
+    medium_len = flags & RECORD_SNAPSHOT_MEDIUM ? RECORD_MEDIUM_BYTES : 0;
+    if (from.bad || medium_len > (size_t)(from.end - from.p)) {
         return false;
     }
+    from.p += medium_len;
     state = devemu_record_state_from_bytes(from.p, (size_t)(from.end - from.p));
     ok = load(r, state, NULL);
     g_variant_unref(state);
     if (ok) {
-        r->dev->refused = refused;
+        set_medium(r, medium, medium_len);
+        r->dev->refused = flags & RECORD_SNAPSHOT_REFUSED;
         r->position = snapshot->event;
     }
     return ok;
@@ -621,9 +674,13 @@ static bool restore_snapshot(DevemuReplay *r, const RecordSnapshot *snapshot)
 static void restore(DevemuReplay *r, const RecordSnapshot *snapshot)
 {
     forget_failure(r);
+    r->comparing = false;
+    g_hash_table_remove_all(r->requests);
     if (snapshot == NULL || !restore_snapshot(r, snapshot)) {
         r->now = 0;
         load(r, r->initial, NULL);
+        r->comparing = false;
+        set_medium(r, NULL, 0);
         r->dev->refused = false;
         r->position = 0;
     }

@@ -38,6 +38,9 @@ struct DevemuReplay {
     RecordCursor items; /* what the log still has of it */
     GByteArray *did;    /* what the device does, as an item */
 
+    GHashTable *requests; /* in flight, as the recorder's */
+    DevemuBlockInfo medium;
+
     Outcome outcome;
     char *expected, *got;
     char *report;

@@ -81,6 +81,9 @@ void devemu_send_ready(DevemuDevice *dev)
     if (dev->char_ops.ready) {
         dev->char_ops.ready(dev->chr);
     }
+    if (dev->block_ops.ready) {
+        dev->block_ops.ready(dev->block);
+    }
 }
 
 static bool log_allowed(DevemuDevice *dev)

@@ -494,6 +494,7 @@ bool devemu_device_load(DevemuDevice *dev, GVariant *state, GError **error)
 
     g_return_val_if_fail(dev != NULL && state != NULL, false);
     g_return_val_if_fail(!any_busy(dev), false);
+    devemu_device_drain(dev);
     g_variant_ref_sink(state);
     if (!g_variant_is_of_type(state, G_VARIANT_TYPE_VARDICT) || !g_variant_is_normal_form(state)) {
         g_set_error(error, DEVEMU_ERROR, DEVEMU_ERROR_SNAPSHOT,

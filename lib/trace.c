@@ -191,6 +191,13 @@ static void append_event(GString *to, const DevemuTrace *trace)
         g_string_append_printf(to, "%s: %s", word(levels, G_N_ELEMENTS(levels), trace->value),
                                trace->name ? trace->name : "");
         break;
+    case DEVEMU_TRACE_SUBMIT:
+        g_string_append_printf(to, "submit %u: %s at %" PRIu64 ", %" PRIu64 " bytes", trace->index,
+                               trace->name ? trace->name : "?", trace->at, trace->value);
+        break;
+    case DEVEMU_TRACE_COMPLETE:
+        g_string_append_printf(to, "complete %u: %" PRId64, trace->index, (int64_t)trace->value);
+        break;
     default:
         g_string_append(to, "?");
         break;

@@ -61,6 +61,7 @@ void devemu_device_orphan(DevemuDevice *child)
     DevemuDevice *parent = child->parent;
 
     g_return_if_fail(parent != NULL);
+    devemu_device_drain(child);
     disconnect(child);
     g_ptr_array_remove(parent->children, child);
     child->parent = NULL;

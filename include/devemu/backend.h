@@ -51,20 +51,136 @@ enum {
     DEVEMU_CHAR_BREAK = 1 << 2,
 };
 
-/* Block. Requests are asynchronous and end in devemu_device_complete(dev, tag, status). */
+/*
+ * Block. A device submits requests (devemu_submit() in model.h); each ends in one
+ * DevemuBlockCompletion, in any order. Places and lengths are bytes, and multiples of
+ * DevemuBlockInfo.block_size.
+ */
 typedef enum DevemuBlockOp {
     DEVEMU_BLOCK_READ,
     DEVEMU_BLOCK_WRITE,
-    DEVEMU_BLOCK_FLUSH,
-    DEVEMU_BLOCK_DISCARD,
+    DEVEMU_BLOCK_FLUSH,        /* what has completed is on the medium when this completes */
+    DEVEMU_BLOCK_DISCARD,      /* the contents are not wanted any more; a hint */
+    DEVEMU_BLOCK_WRITE_ZEROES, /* reads as zeroes from now on */
+    DEVEMU_BLOCK_SECURE_ERASE, /* as discard, and no copy may be left anywhere */
+    /* Zoned media. Zones are named by their first byte. */
+    DEVEMU_BLOCK_ZONE_REPORT, /* DevemuBlockZone for each zone from the one that holds `at`, as many
+                                 as the slices hold; the completion's value is their number */
+    DEVEMU_BLOCK_ZONE_OPEN,
+    DEVEMU_BLOCK_ZONE_CLOSE,
+    DEVEMU_BLOCK_ZONE_FINISH,
+    DEVEMU_BLOCK_ZONE_RESET,
+    DEVEMU_BLOCK_ZONE_RESET_ALL,
+    DEVEMU_BLOCK_ZONE_APPEND, /* write behind what zone `at` has; the completion's value is where */
+    DEVEMU_BLOCK_OPS,
 } DevemuBlockOp;
+
+enum {
+    DEVEMU_BLOCK_FUA = 1 << 0,   /* WRITE, WRITE_ZEROES, ZONE_APPEND: completes when this is on the
+                                    medium. A device with its write cache off sets it on each. */
+    DEVEMU_BLOCK_UNMAP = 1 << 1, /* WRITE_ZEROES: may give the space back */
+};
+
+/* A piece of a request's memory: filled by READ and ZONE_REPORT, read by WRITE and ZONE_APPEND. */
+typedef struct DevemuBlockSlice {
+    void *data;
+    size_t len; /* bytes; any */
+} DevemuBlockSlice;
+
+/* The request and its array of slices live for the call of submit only; what slices point to stays
+ * until the completion. */
+typedef struct DevemuBlockRequest {
+    uint32_t tag; /* the device's own; no two requests in flight have the same */
+    DevemuBlockOp op;
+    uint32_t flags;
+    uint64_t at;
+    uint64_t len; /* bytes of the medium; with slices, the sum of theirs; 0 for FLUSH and zones */
+    const DevemuBlockSlice *slices;
+    size_t count;
+} DevemuBlockRequest;
+
+/*
+ * The end of a request. status is 0 or a negative errno: -EINVAL not in whole blocks, over a limit
+ * of DevemuBlockInfo, or against the rules of a zone, -ERANGE outside the medium, -EROFS a change
+ * to a read-only one, -EOPNOTSUPP an operation that it does not have, -EIO and others from the
+ * medium. What a failed read left in memory, or a failed write on the medium, is not known.
+ */
+typedef struct DevemuBlockCompletion {
+    uint32_t tag;
+    int32_t status;
+    uint64_t value; /* ZONE_REPORT, ZONE_APPEND; else 0 */
+} DevemuBlockCompletion;
+
+typedef enum DevemuBlockZoned {
+    DEVEMU_BLOCK_NOT_ZONED,
+    DEVEMU_BLOCK_HOST_AWARE,
+    DEVEMU_BLOCK_HOST_MANAGED,
+} DevemuBlockZoned;
+
+/* What a medium is. Bytes throughout; what is 0 is not known, or not bounded. */
+typedef struct DevemuBlockInfo {
+    uint64_t capacity;
+    uint32_t block_size;     /* a power of 2, at least 512 */
+    uint32_t physical_size;  /* as many bytes as are written without a read; at least block_size */
+    uint32_t min_io, opt_io; /* preferred sizes of a request */
+    uint64_t max_transfer;   /* READ and WRITE */
+    uint32_t max_segments;   /* slices of a request */
+    bool read_only;
+    bool write_cache; /* a write may be lost until a FLUSH, or with FUA, is done. FLUSH is always
+                         allowed. */
+    bool rotational;
+    bool discard, write_zeroes, secure_erase;
+    bool zeroes_unmap; /* WRITE_ZEROES with UNMAP may give space back */
+    uint32_t discard_granularity;
+    uint64_t max_discard, max_zeroes, max_erase; /* of one request */
+
+    DevemuBlockZoned zoned;
+    uint64_t zone_size; /* the last zone may be smaller */
+    uint32_t zone_max_open, zone_max_active;
+    uint32_t zone_max_append;
+    uint32_t zone_write_granularity;
+
+    bool lifetime;                    /* the next three are known; values of JEDEC eMMC 5.1 */
+    uint16_t pre_eol, life_a, life_b; /* PRE_EOL_INFO, DEVICE_LIFE_TIME_EST_TYP_A, _B */
+} DevemuBlockInfo;
+
+typedef enum DevemuBlockZoneType {
+    DEVEMU_ZONE_CONVENTIONAL = 1,
+    DEVEMU_ZONE_SEQUENTIAL = 2, /* write required */
+    DEVEMU_ZONE_PREFERRED = 3,
+} DevemuBlockZoneType;
+
+/* As in ZBC, ZAC and virtio. */
+typedef enum DevemuBlockZoneState {
+    DEVEMU_ZONE_NOT_WP = 0, /* conventional */
+    DEVEMU_ZONE_EMPTY = 1,
+    DEVEMU_ZONE_IMPLICIT_OPEN = 2,
+    DEVEMU_ZONE_EXPLICIT_OPEN = 3,
+    DEVEMU_ZONE_CLOSED = 4,
+    DEVEMU_ZONE_READ_ONLY = 13,
+    DEVEMU_ZONE_FULL = 14,
+    DEVEMU_ZONE_OFFLINE = 15,
+} DevemuBlockZoneState;
+
+typedef struct DevemuBlockZone {
+    uint64_t start, capacity, write_pointer;
+    uint32_t type, state; /* DevemuBlockZoneType, DevemuBlockZoneState */
+} DevemuBlockZone;
 
 typedef struct DevemuBlockOps {
     size_t size; /* sizeof(DevemuBlockOps) */
-    /* Bytes of the medium. */
-    uint64_t (*capacity)(void *block);
-    /* tag is the device's own small number. Buffers stay valid until completion. */
-    void (*submit)(void *block, uint32_t tag, DevemuBlockOp op, uint64_t at, void *buf, size_t len);
+    /* What the medium is now. When that changes the backend calls devemu_device_medium(). */
+    void (*info)(void *block, DevemuBlockInfo *ret_info);
+    /* A request. more: another follows in the same event, so the system call can wait. Never
+     * completes it from inside this call. */
+    void (*submit)(void *block, const DevemuBlockRequest *request, bool more);
+    /* Return when no request is in flight, that is, nobody touches its memory any more, and the
+     * device has been offered every completion. May be called from inside an event of the device:
+     * then completions that it refused wait until ready, or for a moment. */
+    void (*drain)(void *block);
+    /* The device, which had refused completions, can take them now. Do not deliver them from inside
+     * this call. */
+    void (*ready)(void *block);
 } DevemuBlockOps;
 
 /* A person's input. */

@@ -112,8 +112,17 @@ DEVEMU_API void devemu_device_run(DevemuDevice *dev);
 /* The earliest moment at which devemu_device_run() has something to do. */
 DEVEMU_API uint64_t devemu_device_deadline(const DevemuDevice *dev);
 /* Windows that dma_map gave are no longer good: memory moved, bus mastering was switched. Goes down
- * the tree. */
+ * the tree. Block requests may be at work in windows: it waits for them, as devemu_device_drain().
+ */
 DEVEMU_API void devemu_device_revoke(DevemuDevice *dev);
+
+/*
+ * Wait until no block request of the device or below it is in flight, with their completions
+ * delivered: before a snapshot, and whenever memory that they use goes away (devemu_device_revoke()
+ * and what frees or unplugs devices do it by themselves). Outside events of the tree; from inside
+ * one, requests end all the same, but completions may be delivered after it.
+ */
+DEVEMU_API void devemu_device_drain(DevemuDevice *dev);
 
 /*
  * Connect output line `output` of one device to input line `input` of another in the same tree.
@@ -126,6 +135,8 @@ DEVEMU_API bool devemu_device_wire(DevemuDevice *from, unsigned output, DevemuDe
 /* Backends: ops is copied, the backend is borrowed. NULL ops detaches. */
 DEVEMU_API void devemu_device_attach_net(DevemuDevice *dev, const DevemuNetOps *ops, void *net);
 DEVEMU_API void devemu_device_attach_char(DevemuDevice *dev, const DevemuCharOps *ops, void *chr);
+/* Requests in flight are waited for, and the model hears what the medium is. Not from inside an
+ * event of the device. */
 DEVEMU_API void devemu_device_attach_block(DevemuDevice *dev, const DevemuBlockOps *ops,
                                            void *block);
 
@@ -135,17 +146,23 @@ DEVEMU_API size_t devemu_device_receive(DevemuDevice *dev, const void *data, siz
 /* Would a frame be stored now (then not 0)? How many characters would be taken? 0 arms the
  * backend's ready() as a refused devemu_device_receive() does. */
 DEVEMU_API size_t devemu_device_ready(DevemuDevice *dev);
-/* Network: 1 up, 0 down. Characters: modem inputs. This and the two below are lost while the device
- * is busy: a backend calls from its own loop. */
+/* Requests have ended: all of them are told in one event. False, and none is, while the device is
+ * busy or stopped: offer them again after the backend's ready(), or after a while. */
+DEVEMU_API bool devemu_device_complete(DevemuDevice *dev, const DevemuBlockCompletion *completions,
+                                       size_t count);
+/* The block backend's info() gives something else than before. False while the device is busy: call
+ * again. */
+DEVEMU_API bool devemu_device_medium(DevemuDevice *dev);
+/* Network: 1 up, 0 down. Characters: modem inputs. This and the next are lost while the device is
+ * busy: a backend calls from its own loop. */
 DEVEMU_API void devemu_device_link(DevemuDevice *dev, unsigned link);
-DEVEMU_API void devemu_device_complete(DevemuDevice *dev, uint32_t tag, int status);
 DEVEMU_API void devemu_device_input(DevemuDevice *dev, const DevemuInput *input);
 DEVEMU_API bool devemu_device_screen(const DevemuDevice *dev, DevemuScreen *screen);
 
 /*
  * The state of the device and all below it, a new floating-free GVariant a{sv} in normal form.
  * Names, not offsets; so it can be printed (g_variant_print), compared and edited. Free with
- * g_variant_unref().
+ * g_variant_unref(). Block requests in flight are not in it: call devemu_device_drain() first.
  */
 DEVEMU_API GVariant *devemu_device_save(const DevemuDevice *dev);
 /* Checked whole before anything changes: on false the device is as it was. Takes a floating

@@ -66,12 +66,14 @@ typedef enum DevemuTraceKind {
     DEVEMU_TRACE_INPUT,    /* an input line changed: at = line, value = level, name */
     DEVEMU_TRACE_DMA_READ, /* at = bus address, data, len, value = 1 if it succeeded */
     DEVEMU_TRACE_DMA_WRITE,
-    DEVEMU_TRACE_MSI,     /* at = address, value = data */
-    DEVEMU_TRACE_TIMER,   /* a timer expired: name, value = the moment it was due */
-    DEVEMU_TRACE_RECEIVE, /* a frame or bytes came in: data, len; value = bytes taken */
-    DEVEMU_TRACE_SEND,    /* a frame or bytes went out: data, len */
-    DEVEMU_TRACE_RESET,   /* value = DevemuReset */
-    DEVEMU_TRACE_LOG,     /* name = text, value = DevemuLogLevel */
+    DEVEMU_TRACE_MSI,      /* at = address, value = data */
+    DEVEMU_TRACE_TIMER,    /* a timer expired: name, value = the moment it was due */
+    DEVEMU_TRACE_RECEIVE,  /* a frame or bytes came in: data, len; value = bytes taken */
+    DEVEMU_TRACE_SEND,     /* a frame or bytes went out: data, len */
+    DEVEMU_TRACE_RESET,    /* value = DevemuReset */
+    DEVEMU_TRACE_LOG,      /* name = text, value = DevemuLogLevel */
+    DEVEMU_TRACE_SUBMIT,   /* a block request: index = tag, name = operation, at, value = bytes */
+    DEVEMU_TRACE_COMPLETE, /* one has ended: index = tag, value = status as int64_t */
 } DevemuTraceKind;
 
 /* One event of a device. Fields that the kind does not name are zero. Lives for the call only. */

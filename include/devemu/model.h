@@ -331,7 +331,11 @@ struct DevemuModel {
     /* Link or carrier came or went; for characters: modem inputs, bits as in the model's
      * documentation. */
     void (*link)(void *state, unsigned link);
-    void (*complete)(void *state, uint32_t tag, int status);
+    /* Requests of devemu_submit() have ended: all that ended together, in one event. */
+    void (*complete)(void *state, const DevemuBlockCompletion *completions, size_t count);
+    /* The block backend came or has changed (its capacity, say); NULL: there is none any more. The
+     * model keeps a copy of what it needs; in a snapshot is only what its guest was told. */
+    void (*medium)(void *state, const DevemuBlockInfo *info);
     void (*input)(void *state, const DevemuInput *input);
     /* Fill *screen; false if pixels is NULL or too small: width and height are set all the same. */
     bool (*screen)(const void *state, DevemuScreen *screen);
@@ -350,9 +354,10 @@ struct DevemuModel {
     const DevemuPci *pci; /* NULL: not a PCI device */
     const DevemuIsa *isa;
 
-    bool is_net;  /* sends frames */
-    bool is_char; /* sends characters */
-    bool is_bus;  /* passes accesses on; may be entered again while it does */
+    bool is_net;   /* sends frames */
+    bool is_char;  /* sends characters */
+    bool is_block; /* submits requests to a medium */
+    bool is_bus;   /* passes accesses on; may be entered again while it does */
 };
 
 /* --- services; dev is the first member of the model's state ------------------------ */
@@ -390,6 +395,22 @@ DEVEMU_API void devemu_send_control(DevemuDevice *dev, unsigned lines);
 /* A frame or bytes that were refused can come now. Cheap to call often: passes on only after a
  * refusal. */
 DEVEMU_API void devemu_send_ready(DevemuDevice *dev);
+
+/*
+ * A request to the block backend; see DevemuBlockRequest. False if there is none: nothing will
+ * complete. more: another follows in this event, and the last has more false. The memory of its
+ * slices must stay until the completion: the model's own, or devemu_dma_view(), whose windows
+ * outlive the event here, since the library waits for requests before windows go. A host that gives
+ * no windows wants buffers of the model's own, and a copy by DMA.
+ */
+DEVEMU_API bool devemu_submit(DevemuDevice *dev, const DevemuBlockRequest *request, bool more);
+/* Is the library waiting for the device's requests to end (devemu_device_drain())? Then submit no
+ * new ones that a guest asked for meanwhile; set a timer to devemu_now() to look for them. */
+DEVEMU_API bool devemu_draining(const DevemuDevice *dev);
+/* Wait, inside an event, until the device's requests are done with their memory: for a reset of a
+ * queue, say. Their completions come after this event. devemu_device_reset() waits by itself, and
+ * the completions come before the reset. */
+DEVEMU_API void devemu_wait(DevemuDevice *dev);
 
 /* The guest broke a rule: text is a constant string that begins with the register or rule.
  * Rate-limited. */

@@ -120,6 +120,7 @@ static void stop(DevemuVfioUser *s)
 {
     vfio_doorbells_ring(s);
     vfio_doorbells_watch(s, false);
+    devemu_device_drain(s->function);
     s->migration.stopped_ns = vfio_now();
     s->deadline_ns = DEVEMU_NEVER;
     hold_tree(s->function);

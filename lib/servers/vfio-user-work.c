@@ -45,8 +45,8 @@ typedef struct VfioWork {
     size_t taken;
     unsigned region; /* store */
     uint64_t at;
-    uint32_t tag; /* completion */
-    int status;
+    DevemuBlockCompletion *completions;
+    size_t count; /* of them */
 } VfioWork;
 
 typedef struct VfioHeld {
@@ -58,6 +58,7 @@ static void work_free(VfioWork *work)
 {
     if (work) {
         g_free(work->data);
+        g_free(work->completions);
         g_free(work);
     }
 }
@@ -74,7 +75,7 @@ static void do_work(DevemuVfioUser *s, VfioWork *work)
         work->taken = devemu_receive_now(work->dev, work->data, work->len);
         break;
     case WORK_COMPLETE:
-        devemu_complete_now(work->dev, work->tag, work->status);
+        devemu_complete_now(work->dev, work->completions, work->count);
         break;
     case WORK_STORE:
         vfio_region_put(s, work->region, work->at, work->len, work->data);
@@ -376,19 +377,21 @@ static size_t receive(void *opaque, DevemuDevice *dev, const void *data, size_t 
     return len;
 }
 
-static void complete(void *opaque, DevemuDevice *dev, uint32_t tag, int status)
+static bool complete(void *opaque, DevemuDevice *dev, const DevemuBlockCompletion *completions,
+                     size_t count)
 {
     DevemuVfioUser *s = opaque;
     VfioWork *work;
 
-    if (!vfio_far(s)) {
-        devemu_complete_now(dev, tag, status);
-        return;
+    if (!vfio_far(s) || vfio_stopped(s)) {
+        return devemu_complete_now(dev, completions, count);
     }
     work = g_new0(VfioWork, 1);
-    *work = (VfioWork){.kind = WORK_COMPLETE, .dev = dev, .tag = tag, .status = status};
+    *work = (VfioWork){.kind = WORK_COMPLETE, .dev = dev, .count = count};
+    work->completions = g_memdup2(completions, count * sizeof(*completions));
     g_queue_push_tail(&s->far.works, work);
     vfio_work_step(s);
+    return true;
 }
 
 static const DevemuGate gate = {.receive = receive, .complete = complete, .closed = closed};

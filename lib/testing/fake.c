@@ -353,6 +353,7 @@ static void migrate(DevemuFake *fake)
     if (fake->mode != DEVEMU_FAKE_MIGRATE) {
         return;
     }
+    devemu_device_drain(fake->dev);
     state = devemu_device_save(fake->dev);
     waits = devemu_device_ready(fake->dev) == 0;
     devemu_device_free(fake->dev);

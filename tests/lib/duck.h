@@ -190,9 +190,12 @@ static inline void duck_link(void *state, unsigned link)
     duck->status = (uint16_t)((duck->status & ~STATUS_LINK) | (link ? STATUS_LINK : 0));
 }
 
-static inline void duck_complete(void *state, uint32_t tag, int status)
+static inline void duck_complete(void *state, const DevemuBlockCompletion *completions,
+                                 size_t count)
 {
-    ((struct duck *)state)->csr[3] = (uint16_t)(tag + (uint32_t)status);
+    (void)count;
+    ((struct duck *)state)->csr[3] =
+        (uint16_t)(completions[0].tag + (uint32_t)completions[0].status);
 }
 
 static inline void duck_input(void *state, const DevemuInput *input)
@@ -545,6 +548,7 @@ static inline void pond_advance(Pond *pond, uint64_t ns)
 static inline void pond_rare(Pond *pond, uint32_t r)
 {
     DevemuInput input = {.kind = DEVEMU_INPUT_KEY, .code = r & 0xff, .value = 1, .x = -3};
+    DevemuBlockCompletion completion = {.tag = r & 0xff, .status = -1};
 
     switch (r >> 8 & 7) {
     case 0:
@@ -554,7 +558,7 @@ static inline void pond_rare(Pond *pond, uint32_t r)
         devemu_device_link(pond->dev, r & 1);
         break;
     case 2:
-        devemu_device_complete(pond->dev, r & 0xff, -1);
+        devemu_device_complete(pond->dev, &completion, 1);
         break;
     case 3:
         devemu_device_input(pond->dev, &input);
