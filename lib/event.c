@@ -4,6 +4,8 @@
  */
 #include "internal.h"
 
+#include "net-offload.h"
+
 /* Timers and children that one devemu_device_run() serves before the host gets its thread back. */
 #define RUN_BUDGET 256
 
@@ -248,15 +250,26 @@ void devemu_gate_set(DevemuDevice *dev, const DevemuGate *gate, void *opaque)
     }
 }
 
-size_t devemu_receive_now(DevemuDevice *dev, const void *data, size_t len)
+static bool listens(const DevemuModel *model)
 {
+    return model->receive || model->receive_packet;
+}
+
+size_t devemu_receive_now(DevemuDevice *dev, const DevemuNetOffload *offload, const void *data,
+                          size_t len, bool more)
+{
+    static const DevemuNetOffload plain;
     size_t taken;
 
     if (!devemu_enter(dev)) {
         dev->refused = true;
         return 0;
     }
-    taken = dev->model->receive(dev->state, data, len);
+    if (dev->model->receive_packet) {
+        taken = dev->model->receive_packet(dev->state, offload ? offload : &plain, data, len, more);
+    } else {
+        taken = dev->model->receive(dev->state, data, len);
+    }
     if (taken < len) {
         dev->refused = true;
     }
@@ -270,16 +283,66 @@ size_t devemu_receive_now(DevemuDevice *dev, const void *data, size_t len)
     return taken;
 }
 
+static size_t receive(DevemuDevice *dev, const DevemuNetOffload *offload, const void *data,
+                      size_t len, bool more)
+{
+    if (G_UNLIKELY(dev->gate != NULL)) {
+        return dev->gate->receive(dev->gate_opaque, dev, offload, data, len, more);
+    }
+    return devemu_receive_now(dev, offload, data, len, more);
+}
+
 size_t devemu_device_receive(DevemuDevice *dev, const void *data, size_t len)
 {
     g_return_val_if_fail(dev != NULL && (data != NULL || len == 0), 0);
-    if (dev->model->receive == NULL) {
+    if (!listens(dev->model)) {
         return len; /* nobody listens: gone, as on a wire */
     }
-    if (G_UNLIKELY(dev->gate != NULL)) {
-        return dev->gate->receive(dev->gate_opaque, dev, data, len);
+    return receive(dev, NULL, data, len, false);
+}
+
+uint32_t devemu_device_offloads(const DevemuDevice *dev)
+{
+    g_return_val_if_fail(dev != NULL, 0);
+    return dev->model->receive_packet && dev->model->offloads ? dev->model->offloads(dev->state)
+                                                              : 0;
+}
+
+typedef struct Pieces {
+    DevemuDevice *dev;
+    bool more;    /* behind the last one */
+    bool begun;   /* the first was offered */
+    bool refused; /* the first was */
+} Pieces;
+
+static void receive_piece(void *opaque, const uint8_t *data, size_t len, bool more)
+{
+    Pieces *pieces = opaque;
+
+    if (!pieces->refused) {
+        size_t taken = receive(pieces->dev, NULL, data, len, more || pieces->more);
+
+        pieces->refused = !pieces->begun && taken == 0;
+        pieces->begun = true;
     }
-    return devemu_receive_now(dev, data, len);
+}
+
+size_t devemu_device_receive_packet(DevemuDevice *dev, const DevemuNetOffload *offload,
+                                    const void *data, size_t len, bool more)
+{
+    uint32_t needs = devemu_offload_needs(offload);
+    Pieces pieces = {.dev = dev, .more = more};
+
+    g_return_val_if_fail(dev != NULL && (data != NULL || len == 0), 0);
+    if (!listens(dev->model)) {
+        return len;
+    }
+    if (needs == 0 ||
+        (!(needs & ~devemu_device_offloads(dev)) && devemu_offload_fits(offload, len))) {
+        return receive(dev, needs ? offload : NULL, data, len, more);
+    }
+    devemu_offload_split(offload, data, len, receive_piece, &pieces);
+    return pieces.refused ? 0 : len;
 }
 
 size_t devemu_device_ready(DevemuDevice *dev)
@@ -287,7 +350,7 @@ size_t devemu_device_ready(DevemuDevice *dev)
     size_t room = SIZE_MAX;
 
     g_return_val_if_fail(dev != NULL, 0);
-    if (dev->model->receive == NULL) {
+    if (!listens(dev->model)) {
         return room;
     }
     if (dev->gate && dev->gate->closed(dev->gate_opaque)) {

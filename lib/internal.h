@@ -75,7 +75,8 @@ typedef struct DevemuDecorator {
 /* Who stands between backends and the devices of a tree: what comes in is his to take or to pass on
  * by devemu_receive_now() and devemu_complete_now(). */
 typedef struct DevemuGate {
-    size_t (*receive)(void *opaque, DevemuDevice *dev, const void *data, size_t len);
+    size_t (*receive)(void *opaque, DevemuDevice *dev, const DevemuNetOffload *offload,
+                      const void *data, size_t len, bool more);
     bool (*complete)(void *opaque, DevemuDevice *dev, const DevemuBlockCompletion *completions,
                      size_t count);
     /* Nothing is taken now. */
@@ -183,7 +184,9 @@ void devemu_tracing_update(DevemuDevice *dev);
 
 /* Of the device and all below it. gate NULL: none. */
 void devemu_gate_set(DevemuDevice *dev, const DevemuGate *gate, void *opaque);
-size_t devemu_receive_now(DevemuDevice *dev, const void *data, size_t len);
+/* offload: what the device takes; NULL: none. */
+size_t devemu_receive_now(DevemuDevice *dev, const DevemuNetOffload *offload, const void *data,
+                          size_t len, bool more);
 bool devemu_complete_now(DevemuDevice *dev, const DevemuBlockCompletion *completions, size_t count);
 
 /* Its name; any number. */

@@ -71,16 +71,22 @@ void devemu_record_put_item_data(GByteArray *to, RecordItemKind kind, uint64_t a
     devemu_record_put_bytes(to, data, len);
 }
 
-void devemu_record_put_frame(GByteArray *to, const DevemuSlice *slices, size_t count, bool more)
+void devemu_record_put_frame(GByteArray *to, const DevemuNetOffload *offload,
+                             const DevemuSlice *slices, size_t count, bool more)
 {
-    size_t len = 0;
+    uint8_t header[DEVEMU_NET_OFFLOAD_BYTES];
+    size_t len = offload ? sizeof(header) : 0;
 
     for (size_t i = 0; i < count; i++) {
         len += slices[i].len;
     }
-    put_u8(to, RECORD_ITEM_SEND);
+    put_u8(to, offload ? RECORD_ITEM_PACKET : RECORD_ITEM_SEND);
     devemu_record_put_num(to, more);
     devemu_record_put_num(to, len);
+    if (offload) {
+        devemu_net_offload_put(offload, header);
+        g_byte_array_append(to, header, sizeof(header));
+    }
     for (size_t i = 0; i < count; i++) {
         if (slices[i].len > 0) {
             g_byte_array_append(to, slices[i].data, (guint)slices[i].len);
@@ -293,7 +299,7 @@ bool devemu_record_get_event(RecordCursor *from, RecordEvent *ret_event)
 static bool has_data(RecordItemKind kind)
 {
     return kind == RECORD_ITEM_DMA_WRITE || kind == RECORD_ITEM_SEND || kind == RECORD_ITEM_CHARS ||
-           kind == RECORD_ITEM_SUBMIT;
+           kind == RECORD_ITEM_SUBMIT || kind == RECORD_ITEM_PACKET;
 }
 
 bool devemu_record_get_item(RecordCursor *from, RecordItem *ret_item)

@@ -60,6 +60,7 @@ typedef enum RecordEventKind {
     RECORD_LOAD,     /* data: a snapshot was loaded */
     RECORD_SETTLE,   /* lines and deadline told outside an event: after a load, at the beginning */
     RECORD_MEDIUM,   /* data: what the block medium is; none: it went */
+    RECORD_PACKET,   /* more, data: offload as devemu_net_offload_put() has it, and the frame */
     RECORD_EVENT_KINDS,
 } RecordEventKind;
 
@@ -91,6 +92,7 @@ typedef enum RecordItemKind {
     RECORD_ITEM_REFUSED, /* a frame was offered, or room asked for */
     /* An output. */
     RECORD_ITEM_SUBMIT, /* a = more, data: see devemu_record_put_request() */
+    RECORD_ITEM_PACKET, /* a = more, data: as in RECORD_PACKET */
     RECORD_ITEM_KINDS,
 } RecordItemKind;
 
@@ -112,7 +114,9 @@ void devemu_record_put_event(GByteArray *to, const RecordEvent *event);
 void devemu_record_put_item(GByteArray *to, RecordItemKind kind, uint64_t a, uint64_t b);
 void devemu_record_put_item_data(GByteArray *to, RecordItemKind kind, uint64_t a, const void *data,
                                  size_t len);
-void devemu_record_put_frame(GByteArray *to, const DevemuSlice *slices, size_t count, bool more);
+/* offload NULL: a plain frame. */
+void devemu_record_put_frame(GByteArray *to, const DevemuNetOffload *offload,
+                             const DevemuSlice *slices, size_t count, bool more);
 
 /* Settings with the contents of files in place of their names. */
 typedef struct RecordSettings {

@@ -205,6 +205,34 @@ static size_t recorder_receive(void *state, const uint8_t *data, size_t len)
     return taken;
 }
 
+static size_t recorder_packet(void *state, const DevemuNetOffload *offload, const uint8_t *data,
+                              size_t len, bool more)
+{
+    Recorder *r = state;
+    RecordEvent event = {.kind = RECORD_PACKET, .a = more, .len = DEVEMU_NET_OFFLOAD_BYTES + len};
+    uint8_t *all;
+    size_t taken;
+
+    if (inside(r)) {
+        put_refused(r);
+        return devemu_device_receive_packet(r->inner, offload, data, len, more);
+    }
+    all = g_malloc(event.len);
+    devemu_net_offload_put(offload, all);
+    memcpy(all + DEVEMU_NET_OFFLOAD_BYTES, data, len);
+    event.data = all;
+    begin(r, &event);
+    g_free(all);
+    taken = devemu_device_receive_packet(r->inner, offload, data, len, more);
+    end_with(r, DEVEMU_ACCESS_OK, taken);
+    return taken;
+}
+
+static uint32_t recorder_offloads(const void *state)
+{
+    return devemu_device_offloads(((const Recorder *)state)->inner);
+}
+
 /* A question without effect, but that "no" obliges the device to say when it can. */
 static size_t recorder_ready(const void *state)
 {
@@ -445,9 +473,27 @@ static void inner_send(void *net, const DevemuSlice *slices, size_t count, bool 
     Recorder *r = net;
 
     if (r->open) {
-        devemu_record_put_frame(r->payload, slices, count, more);
+        devemu_record_put_frame(r->payload, NULL, slices, count, more);
     }
     devemu_send_frame(r->dev, slices, count, more);
+}
+
+/* Whatever the backend takes: what the device does must not depend on that. */
+static uint32_t inner_offloads(void *net)
+{
+    (void)net;
+    return DEVEMU_OFFLOAD_ALL;
+}
+
+static void inner_send_offload(void *net, const DevemuNetOffload *offload,
+                               const DevemuSlice *slices, size_t count, bool more)
+{
+    Recorder *r = net;
+
+    if (r->open) {
+        devemu_record_put_frame(r->payload, offload, slices, count, more);
+    }
+    devemu_send_packet(r->dev, offload, slices, count, more);
 }
 
 static void inner_write(void *chr, const void *data, size_t len)
@@ -482,7 +528,11 @@ static void inner_ready(void *backend)
 
 static void attach(Recorder *r)
 {
-    static const DevemuNetOps net = {.size = sizeof(net), .send = inner_send, .ready = inner_ready};
+    static const DevemuNetOps net = {.size = sizeof(net),
+                                     .send = inner_send,
+                                     .ready = inner_ready,
+                                     .offloads = inner_offloads,
+                                     .send_offload = inner_send_offload};
     static const DevemuCharOps chr = {
         .size = sizeof(chr), .write = inner_write, .ready = inner_ready, .control = inner_control};
 
@@ -608,7 +658,9 @@ static DevemuModel *model_new(const DevemuModel *model)
         .finish = recorder_finish,
         .input_line = model->input_line ? recorder_line : NULL,
         .receive = model->receive ? recorder_receive : NULL,
-        .ready = model->receive && model->ready ? recorder_ready : NULL,
+        .receive_packet = model->receive_packet ? recorder_packet : NULL,
+        .offloads = model->offloads ? recorder_offloads : NULL,
+        .ready = (model->receive || model->receive_packet) && model->ready ? recorder_ready : NULL,
         .link = model->link ? recorder_link : NULL,
         .complete = model->complete ? recorder_complete : NULL,
         .medium = model->medium ? recorder_medium : NULL,

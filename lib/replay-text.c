@@ -106,6 +106,29 @@ static void append_medium(GString *to, const RecordEvent *event)
     }
 }
 
+/* A frame behind what is said of it. */
+static void append_packet(GString *to, const char *what, const uint8_t *data, size_t len)
+{
+    static const char *const kinds[] = {"", "TCPv4", "TCPv6", "UDP"};
+    DevemuNetOffload offload;
+
+    if (len < DEVEMU_NET_OFFLOAD_BYTES || !devemu_net_offload_get(data, &offload)) {
+        g_string_append_printf(to, "%s?", what);
+        return;
+    }
+    g_string_append(to, what);
+    if (offload.gso != DEVEMU_GSO_NONE) {
+        g_string_append_printf(to, "%s in pieces of %u%s, ", kinds[offload.gso & 3],
+                               offload.gso_size, offload.ecn ? " with ECN" : "");
+    }
+    if (offload.needs_csum) {
+        g_string_append_printf(to, "checksum from %u at %u, ", offload.csum_start,
+                               offload.csum_start + offload.csum_offset);
+    }
+    g_string_append(to, offload.data_valid ? "checksum verified, " : "");
+    devemu_text_bytes(to, data + DEVEMU_NET_OFFLOAD_BYTES, len - DEVEMU_NET_OFFLOAD_BYTES);
+}
+
 void devemu_text_event(GString *to, const DevemuDevice *dev, const RecordEvent *event)
 {
     switch (event->kind) {
@@ -116,6 +139,10 @@ void devemu_text_event(GString *to, const DevemuDevice *dev, const RecordEvent *
     case RECORD_RECEIVE:
         g_string_append(to, "receive ");
         devemu_text_bytes(to, event->data, event->len);
+        break;
+    case RECORD_PACKET:
+        append_packet(to, event->a ? "receive, with more to come, " : "receive ", event->data,
+                      event->len);
         break;
     case RECORD_READY:
         g_string_append(to, "asked for room, has none");
@@ -217,6 +244,9 @@ void devemu_text_item(GString *to, const DevemuDevice *dev, const RecordItem *it
     case RECORD_ITEM_SEND:
         g_string_append(to, item->a ? "send, with more to come, " : "send ");
         devemu_text_bytes(to, item->data, item->len);
+        break;
+    case RECORD_ITEM_PACKET:
+        append_packet(to, item->a ? "send, with more to come, " : "send ", item->data, item->len);
         break;
     case RECORD_ITEM_CHARS:
         g_string_append(to, "send ");

@@ -186,7 +186,25 @@ static void replay_send(void *net, const DevemuSlice *slices, size_t count, bool
     DevemuReplay *r = net;
 
     g_byte_array_set_size(r->did, 0);
-    devemu_record_put_frame(r->did, slices, count, more);
+    devemu_record_put_frame(r->did, NULL, slices, count, more);
+    if (matches(r)) {
+        take_meanwhile(r);
+    }
+}
+
+static uint32_t replay_offloads(void *net)
+{
+    (void)net;
+    return DEVEMU_OFFLOAD_ALL; /* as the recorder */
+}
+
+static void replay_send_offload(void *net, const DevemuNetOffload *offload,
+                                const DevemuSlice *slices, size_t count, bool more)
+{
+    DevemuReplay *r = net;
+
+    g_byte_array_set_size(r->did, 0);
+    devemu_record_put_frame(r->did, offload, slices, count, more);
     if (matches(r)) {
         take_meanwhile(r);
     }
@@ -255,8 +273,11 @@ static void connect(DevemuReplay *r)
         .deadline = replay_deadline,
         .trace = replay_trace,
     };
-    static const DevemuNetOps net = {
-        .size = sizeof(net), .send = replay_send, .ready = replay_ready};
+    static const DevemuNetOps net = {.size = sizeof(net),
+                                     .send = replay_send,
+                                     .ready = replay_ready,
+                                     .offloads = replay_offloads,
+                                     .send_offload = replay_send_offload};
     static const DevemuCharOps chr = {.size = sizeof(chr),
                                       .write = replay_write,
                                       .ready = replay_ready,
@@ -297,6 +318,20 @@ static void do_receive(DevemuReplay *r, const RecordEvent *e)
 {
     size_t taken = devemu_device_receive(r->dev, e->data, e->len);
 
+    output(r, RECORD_ITEM_RETURN, DEVEMU_ACCESS_OK, taken);
+}
+
+static void do_packet(DevemuReplay *r, const RecordEvent *e)
+{
+    DevemuNetOffload offload;
+    size_t taken;
+
+    if (e->len < DEVEMU_NET_OFFLOAD_BYTES || !devemu_net_offload_get(e->data, &offload)) {
+        devemu_replay_broken(r, "it has a frame without a header");
+        return;
+    }
+    taken = devemu_device_receive_packet(r->dev, &offload, e->data + DEVEMU_NET_OFFLOAD_BYTES,
+                                         e->len - DEVEMU_NET_OFFLOAD_BYTES, e->a != 0);
     output(r, RECORD_ITEM_RETURN, DEVEMU_ACCESS_OK, taken);
 }
 
@@ -414,6 +449,9 @@ static void perform(DevemuReplay *r, const RecordEvent *e)
         break;
     case RECORD_RECEIVE:
         do_receive(r, e);
+        break;
+    case RECORD_PACKET:
+        do_packet(r, e);
         break;
     case RECORD_READY:
         output(r, RECORD_ITEM_RETURN, DEVEMU_ACCESS_OK, devemu_device_ready(r->dev));

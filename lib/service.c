@@ -4,6 +4,8 @@
  */
 #include "internal.h"
 
+#include "net-offload.h"
+
 uint64_t devemu_now(const DevemuDevice *dev)
 {
     while (dev && dev->ops.now == NULL) {
@@ -50,6 +52,62 @@ void devemu_send_frame(DevemuDevice *dev, const DevemuSlice *slices, size_t coun
     if (dev->net_ops.send) {
         dev->net_ops.send(dev->net, slices, count, more);
     }
+}
+
+static void send_plain(void *opaque, const uint8_t *data, size_t len, bool more)
+{
+    DevemuDevice *dev = opaque;
+    DevemuSlice slice = {data, len};
+
+    dev->net_ops.send(dev->net, &slice, 1, more);
+}
+
+static void send_in_software(DevemuDevice *dev, const DevemuNetOffload *offload,
+                             const DevemuSlice *slices, size_t count, size_t len)
+{
+    g_autofree uint8_t *frame = NULL;
+    size_t at = 0;
+
+    if (count == 1) {
+        devemu_offload_split(offload, slices[0].data, len, send_plain, dev);
+        return;
+    }
+    frame = g_malloc(len);
+    for (size_t i = 0; i < count; i++) {
+        if (slices[i].len > 0) {
+            memcpy(frame + at, slices[i].data, slices[i].len);
+            at += slices[i].len;
+        }
+    }
+    devemu_offload_split(offload, frame, len, send_plain, dev);
+}
+
+bool devemu_send_packet(DevemuDevice *dev, const DevemuNetOffload *offload,
+                        const DevemuSlice *slices, size_t count, bool more)
+{
+    uint32_t needs = devemu_offload_needs(offload);
+    size_t len = 0;
+
+    if (needs == 0) {
+        devemu_send_frame(dev, slices, count, more);
+        return true;
+    }
+    for (size_t i = 0; i < count; i++) {
+        len += slices[i].len;
+    }
+    if (!devemu_offload_fits(offload, len)) {
+        return false;
+    }
+    if (G_UNLIKELY(dev->tracing)) {
+        trace_frame(dev, slices, count);
+    }
+    if (dev->net_ops.send_offload && dev->net_ops.offloads &&
+        !(needs & ~dev->net_ops.offloads(dev->net))) {
+        dev->net_ops.send_offload(dev->net, offload, slices, count, more);
+    } else if (dev->net_ops.send) {
+        send_in_software(dev, offload, slices, count, len);
+    }
+    return true;
 }
 
 void devemu_send_chars(DevemuDevice *dev, const void *data, size_t len)

@@ -22,6 +22,45 @@ typedef struct DevemuSlice {
     size_t len; /* bytes */
 } DevemuSlice;
 
+/* How a frame that is longer than the network's may be cut into such that are not. */
+typedef enum DevemuGso {
+    DEVEMU_GSO_NONE,
+    DEVEMU_GSO_TCPV4,
+    DEVEMU_GSO_TCPV6,
+    DEVEMU_GSO_UDP, /* each piece is a datagram of its own (USO), over IPv4 or IPv6 */
+} DevemuGso;
+
+/* What the sender of a frame left to others. All zero: nothing, a plain frame. Numbers count from
+ * the first byte of the frame. */
+typedef struct DevemuNetOffload {
+    /* A checksum is to be completed: over all from csum_start on, into the two bytes csum_offset
+     * behind it, which hold the sum of the pseudo header. With a gso, csum_start is where the TCP
+     * or UDP header begins. */
+    bool needs_csum;
+    bool data_valid;   /* the checksum was verified; what stands in the frame may be none */
+    bool ecn;          /* TCP: CWR is set, which is for the first piece only */
+    uint8_t gso;       /* DevemuGso; not NONE: needs_csum is set, too */
+    uint16_t hdr_len;  /* headers that each piece repeats; a hint */
+    uint16_t gso_size; /* payload bytes of a piece */
+    uint16_t csum_start, csum_offset;
+} DevemuNetOffload;
+
+/* What a receiver of frames takes as it is. */
+enum {
+    DEVEMU_OFFLOAD_CSUM = 1 << 0, /* needs_csum, data_valid */
+    DEVEMU_OFFLOAD_TSO4 = 1 << 1,
+    DEVEMU_OFFLOAD_TSO6 = 1 << 2,
+    DEVEMU_OFFLOAD_ECN = 1 << 3, /* with TSO4, TSO6 */
+    DEVEMU_OFFLOAD_USO = 1 << 4, /* over both IPs */
+    DEVEMU_OFFLOAD_ALL = 31,
+};
+
+/* The same as the bytes that virtio, taps and packet sockets put before a frame (struct
+ * virtio_net_hdr, little-endian). get() is false for a kind of segmentation that is not above. */
+#define DEVEMU_NET_OFFLOAD_BYTES 10
+DEVEMU_API void devemu_net_offload_put(const DevemuNetOffload *offload, void *header);
+DEVEMU_API bool devemu_net_offload_get(const void *header, DevemuNetOffload *ret_offload);
+
 /* Network. Frames are Ethernet frames from destination address to the end of the payload, without
  * FCS. */
 typedef struct DevemuNetOps {
@@ -32,6 +71,12 @@ typedef struct DevemuNetOps {
     /* The device, which had refused a frame (devemu_device_receive() returned 0), can take one now.
      * Do not deliver it from inside this call. */
     void (*ready)(void *net);
+    /* The DEVEMU_OFFLOAD_* that send_offload takes; it may change. The library does the rest in
+     * software, and hands the frames to send. NULL: none. */
+    uint32_t (*offloads)(void *net);
+    /* As send, for a frame that is not plain. */
+    void (*send_offload)(void *net, const DevemuNetOffload *offload, const DevemuSlice *slices,
+                         size_t count, bool more);
 } DevemuNetOps;
 
 /* Characters. */

@@ -143,6 +143,14 @@ DEVEMU_API void devemu_device_attach_block(DevemuDevice *dev, const DevemuBlockO
 /* A frame or characters for the device. Returns the bytes taken; less than len (0 for a frame):
  * offer the rest again after the backend's ready(). 0 while the device is busy. */
 DEVEMU_API size_t devemu_device_receive(DevemuDevice *dev, const void *data, size_t len);
+/* A frame that may not be plain; offload NULL: it is. What the device's driver does not take
+ * (devemu_device_offloads()) is done in software. That may make several frames of one: 0 is
+ * returned if the first of them is refused; a later one that is refused is lost, so who must lose
+ * none asks before. more: another one follows at once. */
+DEVEMU_API size_t devemu_device_receive_packet(DevemuDevice *dev, const DevemuNetOffload *offload,
+                                               const void *data, size_t len, bool more);
+/* The DEVEMU_OFFLOAD_* that the device's driver takes now. */
+DEVEMU_API uint32_t devemu_device_offloads(const DevemuDevice *dev);
 /* Would a frame be stored now (then not 0)? How many characters would be taken? 0 arms the
  * backend's ready() as a refused devemu_device_receive() does. */
 DEVEMU_API size_t devemu_device_ready(DevemuDevice *dev);

@@ -325,6 +325,13 @@ struct DevemuModel {
      * be offered again after DevemuNetOps.ready or DevemuCharOps.ready. A frame that the chip loses
      * (wrong address, MISS) is taken. */
     size_t (*receive)(void *state, const uint8_t *data, size_t len);
+    /* Network devices whose drivers take frames that are not plain: in place of receive. more:
+     * another frame follows at once, so telling the driver can wait; for a moment that a timer
+     * ends, since it may be refused before it gets here. */
+    size_t (*receive_packet)(void *state, const DevemuNetOffload *offload, const uint8_t *data,
+                             size_t len, bool more);
+    /* The DEVEMU_OFFLOAD_* that the driver takes now: receive_packet gets no others. */
+    uint32_t (*offloads)(const void *state);
     /* How many bytes receive would take now (characters), or if a frame would be stored rather than
      * missed (network). */
     size_t (*ready)(const void *state);
@@ -390,6 +397,11 @@ DEVEMU_API void devemu_send_msi(DevemuDevice *dev, unsigned vector);
 /* A frame, or characters, to the backend. */
 DEVEMU_API void devemu_send_frame(DevemuDevice *dev, const DevemuSlice *slices, size_t count,
                                   bool more);
+/* The same for a frame that may not be plain. What the backend does not take as it is is done here.
+ * False, and nothing is sent: offload names places that are not in the frame. Where there are no
+ * such headers as it says, the frame is lost on its way. */
+DEVEMU_API bool devemu_send_packet(DevemuDevice *dev, const DevemuNetOffload *offload,
+                                   const DevemuSlice *slices, size_t count, bool more);
 DEVEMU_API void devemu_send_chars(DevemuDevice *dev, const void *data, size_t len);
 DEVEMU_API void devemu_send_control(DevemuDevice *dev, unsigned lines);
 /* A frame or bytes that were refused can come now. Cheap to call often: passes on only after a

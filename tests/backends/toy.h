@@ -15,9 +15,12 @@ typedef struct Toy {
     DevemuDevice *dev;
     GPtrArray *frames; /* GBytes: what was taken; of the test */
     GString *chars;
-    uint64_t room;  /* frames or bytes that will be taken */
-    uint64_t times; /* calls of receive */
-    bool echo;      /* send back what comes, at once */
+    uint64_t room;     /* frames or bytes that will be taken */
+    uint64_t times;    /* calls of receive */
+    bool echo;         /* send back what comes, at once */
+    uint32_t offloads; /* toy_packet_model: what it takes */
+    GArray *metas;     /* DevemuNetOffload: of each of the frames */
+    unsigned mores;    /* frames that were not the last for now */
 } Toy;
 
 static inline size_t toy_ready(const void *state)
@@ -57,9 +60,28 @@ static inline size_t toy_receive_chars(void *state, const uint8_t *data, size_t 
     return taken;
 }
 
+static inline size_t toy_receive_packet(void *state, const DevemuNetOffload *offload,
+                                        const uint8_t *data, size_t len, bool more)
+{
+    Toy *toy = state;
+    size_t taken = toy_receive_frame(state, data, len);
+
+    if (taken > 0) {
+        g_array_append_val(toy->metas, *offload);
+        toy->mores += more;
+    }
+    return taken;
+}
+
+static inline uint32_t toy_offloads(const void *state)
+{
+    return ((const Toy *)state)->offloads;
+}
+
 static const DevemuField toy_fields[] = {
     DEVEMU_SKIP(Toy, frames), DEVEMU_SKIP(Toy, chars), DEVEMU_SKIP(Toy, room),
-    DEVEMU_SKIP(Toy, times),  DEVEMU_SKIP(Toy, echo),  {.name = NULL},
+    DEVEMU_SKIP(Toy, times),  DEVEMU_SKIP(Toy, echo),  DEVEMU_SKIP(Toy, offloads),
+    DEVEMU_SKIP(Toy, metas),  DEVEMU_SKIP(Toy, mores), {.name = NULL},
 };
 
 static const DevemuModel toy_net_model = {
@@ -70,6 +92,19 @@ static const DevemuModel toy_net_model = {
     .state_size = sizeof(Toy),
     .fields = toy_fields,
     .receive = toy_receive_frame,
+    .ready = toy_ready,
+    .is_net = true,
+};
+
+static const DevemuModel toy_packet_model = {
+    .name = "toy-packet",
+    .title = "a network device that takes frames that are not plain",
+    .datasheet = "none",
+    .not_modelled = "all",
+    .state_size = sizeof(Toy),
+    .fields = toy_fields,
+    .receive_packet = toy_receive_packet,
+    .offloads = toy_offloads,
     .ready = toy_ready,
     .is_net = true,
 };
@@ -96,6 +131,7 @@ static inline Toy *toy_new(const DevemuModel *model)
     toy = devemu_device_state(dev);
     toy->frames = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
     toy->chars = g_string_new(NULL);
+    toy->metas = g_array_new(FALSE, FALSE, sizeof(DevemuNetOffload));
     toy->room = UINT32_MAX;
     return toy;
 }
@@ -104,6 +140,7 @@ static inline void toy_free(Toy *toy)
 {
     g_ptr_array_unref(toy->frames);
     g_string_free(toy->chars, TRUE);
+    g_array_unref(toy->metas);
     devemu_device_free(toy->dev);
 }
 
