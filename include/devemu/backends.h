@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * backends.h: ready-made networks and character lines for devices.
+ * backends.h: ready-made networks, character lines and block media for devices.
  *
  * A DevemuNet stands on the other side of a device's DevemuNetOps, a DevemuChr on the other side of
- * its DevemuCharOps. Neither has a thread or a loop: sockets and files are polled by a GSource on a
- * GMainContext that the program chooses. Nothing is delivered to a device from inside a call that
- * the device makes.
+ * its DevemuCharOps, a DevemuBlock of its DevemuBlockOps. None has a loop: sockets and files are
+ * polled by a GSource on a GMainContext that the program chooses. Nothing is delivered to a device
+ * from inside a call that the device makes.
  *
  * Threads: a backend belongs to the monitor of its device (device.h): the thread that calls into
  * the device is the one that iterates the context. Backends that share nothing are independent.
@@ -260,6 +260,85 @@ DEVEMU_API unsigned devemu_chr_control(const DevemuChr *chr);
 DEVEMU_API const char *devemu_chr_output(const DevemuChr *chr, size_t *ret_len);
 /* Memory: forget the output so far. */
 DEVEMU_API void devemu_chr_clear(DevemuChr *chr);
+
+/* --- block media ------------------------------------------------------------------- */
+
+/* A medium of blocks, for one device. */
+typedef struct DevemuBlock DevemuBlock;
+
+/*
+ * Make a medium from a line of text; a comma in a value is written ",,". docs/block.md tells more.
+ *
+ *     file:PATH     a raw image or a block device. aio=io_uring|threads (whichever there is),
+ *                   direct=on|off (off), cache=writeback|writethrough, lock=on|off (on)
+ *     memory:SIZE   that many bytes of memory, zeroes at first
+ *     null:SIZE     reads as zeroes, keeps nothing
+ *     nbd:URI       an NBD server: nbd://HOST/EXPORT, nbd+unix:///EXPORT?socket=PATH; or the path
+ * of a UNIX socket qcow2:PATH    an image that a child process, qemu-nbd, opens. cache= as above
+ *
+ * Every kind takes these, too:
+ *
+ *     readonly=on|off           off
+ *     block-size=BYTES          of what the device sees; a power of 2, 512 to 64K
+ *     discard=on|off            on: where the medium can
+ *     iops=N bps=BYTES          requests and bytes a second, at most (0: no limit)
+ *     burst=MS                  of that rate, which may be saved up (100)
+ *     latency=US                each request waits so long before it begins
+ *     fault=OP:WHAT[:WHEN...]   (repeatable) requests that fail, see docs/block.md
+ *     lifetime=EOL:A:B          what the medium says of its wear
+ *
+ * context NULL is the default one; a reference is kept. Free with devemu_block_free().
+ */
+DEVEMU_API DevemuBlock *devemu_block_new(const char *text, GMainContext *context, GError **error);
+/* NULL is allowed. Waits for requests in flight. The device must be gone, or detached. */
+DEVEMU_API void devemu_block_free(DevemuBlock *block);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(DevemuBlock, devemu_block_free)
+
+/* Connect a device, as devemu_net_attach(); both are borrowed. Requests in flight end first. dev
+ * NULL disconnects. */
+DEVEMU_API void devemu_block_attach(DevemuBlock *block, DevemuDevice *dev);
+
+/* What the device is told. */
+DEVEMU_API void devemu_block_info(const DevemuBlock *block, DevemuBlockInfo *ret_info);
+/* A new capacity, in whole blocks; the device is told. memory, null and files can; other kinds
+ * refuse. Waits for requests in flight. Not from inside a call that the device makes. */
+DEVEMU_API bool devemu_block_resize(DevemuBlock *block, uint64_t capacity, GError **error);
+
+typedef struct DevemuBlockStats {
+    uint64_t requests[DEVEMU_BLOCK_OPS]; /* that have ended, by DevemuBlockOp */
+    uint64_t bytes_read, bytes_written;  /* of those that went well */
+    uint64_t errors;                     /* requests with a status that is not 0 */
+    uint64_t batches;                    /* times that the device was told of ends */
+    uint64_t in_flight;                  /* now, with those that wait for a rate */
+} DevemuBlockStats;
+
+/* The counts since the medium was made. */
+DEVEMU_API void devemu_block_stats(const DevemuBlock *block, DevemuBlockStats *ret_stats);
+
+/*
+ * By default a medium lives in real time. With a clock (the program's virtual one, nanoseconds,
+ * never backwards) limits and latencies follow that, and requests end in devemu_block_run() alone:
+ * in the order in which they began, each 1 ns after it began or later, whatever the disk needed in
+ * real time. A program that calls it at devemu_block_deadline() is deterministic as far as its disk
+ * is. Set it before the first request; opaque is borrowed.
+ */
+typedef DevemuNetClock DevemuBlockClock;
+DEVEMU_API void devemu_block_set_clock(DevemuBlock *block, DevemuBlockClock *clock, void *opaque);
+/* The next moment of that clock at which devemu_block_run() has something to do, or DEVEMU_NEVER.
+ */
+DEVEMU_API uint64_t devemu_block_deadline(const DevemuBlock *block);
+/* Begin and end what is due. Not from inside a call that a device made. */
+DEVEMU_API void devemu_block_run(DevemuBlock *block);
+
+/*
+ * Look for requests that have ended and tell the device: for a thread that polls and does not
+ * sleep. Costs no system call while there are none, where the kind can (file by io_uring and by
+ * threads, memory, null). Returns how many. Not from inside a call that a device made.
+ */
+DEVEMU_API unsigned devemu_block_poll(DevemuBlock *block);
+/* Polled: the context is not woken for requests that end, which saves system calls; the program
+ * calls devemu_block_poll() until this is switched off again. */
+DEVEMU_API void devemu_block_set_polled(DevemuBlock *block, bool polled);
 
 #ifdef __cplusplus
 }

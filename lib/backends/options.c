@@ -33,7 +33,7 @@ static bool parse_bool(const char *text, bool *ret_value)
 
 static bool parse_uint(const char *text, uint64_t min, uint64_t max, uint64_t *ret_value)
 {
-    static const char suffixes[] = "KMG";
+    static const char suffixes[] = "KMGT";
     char *end;
     const char *suffix;
     uint64_t value;

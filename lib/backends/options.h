@@ -11,7 +11,7 @@ typedef enum OptionType {
     OPTION_TEXT, /* char *, owned */
     OPTION_LIST, /* GPtrArray of char *; repeatable; NULL if never given */
     OPTION_BOOL, /* bool */
-    OPTION_UINT, /* uint64_t; suffixes K M G */
+    OPTION_UINT, /* uint64_t; suffixes K M G T */
 } OptionType;
 
 typedef struct Option {
