@@ -15,11 +15,11 @@ stty -echo
 dmesg -n 1
 
 when=
-# check NAME SEEN COMMAND...: the check holds if the command succeeds.
+# check NAME SEEN COMMAND...: the check holds if something was seen and the command succeeds.
 check() {
   local name=$when$1 seen=$2
   shift 2
-  if "$@"; then echo "ok $name: $seen"; else echo "FAILED $name: $seen"; fi
+  if [ -n "$seen" ] && "$@"; then echo "ok $name: $seen"; else echo "FAILED $name: $seen"; fi
 }
 equal() { [ "$1" = "$2" ]; }
 # ask ...: of the host; its answer

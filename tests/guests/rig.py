@@ -6,7 +6,9 @@ import hashlib
 import http.server
 import json
 import os
+import select
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -50,15 +52,25 @@ def start(*command, **options):
     return process
 
 
+def kill(process):
+    """At once; with its group, if it has one of its own."""
+    try:
+        own = os.getpgid(process.pid) == process.pid
+        (os.killpg if own else os.kill)(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
 def end(*processes):
     for process in processes:
         if process.poll() is None:
-            process.terminate()
+            # User-Mode Linux panics at SIGTERM; what it left of its group would stay.
+            kill(process) if process.args[0] == "setarch" else process.terminate()
     for process in processes:
         try:
             process.wait(5)
         except subprocess.TimeoutExpired:
-            process.kill()
+            kill(process)
             process.wait()
 
 
@@ -283,21 +295,35 @@ def listen(path):
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listener.bind(path)
     listener.listen(1)
-    listener.settimeout(60)
     return listener
 
 
 def qemu(program, kernel, initramfs, tmp, words, *devices, ram="memory-backend-memfd,share=on", mebibytes=256, cpus=1,
          cpu="qemu64", silence=240, name=""):
     """A guest in QEMU, by TCG, with its console on a socket. The process and the console."""
-    listener = listen(f"{tmp}/console{name}")
+    listener = listen(f"{tmp}/tty{name}")
     process = start(program, "-accel", "tcg,thread=multi", "-M", "q35,memory-backend=ram0", "-cpu", cpu, "-smp", str(cpus),
                     "-m", str(mebibytes), "-nodefaults", "-no-user-config", "-display", "none",
                     "-object", f"{ram},id=ram0,size={mebibytes}M", "-kernel", kernel, "-initrd", initramfs,
-                    "-append", f"{WORDS} {words}", "-chardev", f"socket,id=console,path={tmp}/console{name}",
-                    "-serial", "chardev:console", "-qmp", f"unix:{tmp}/qmp{name},server=on,wait=off", *devices,
+                    "-append", f"{WORDS} {words}", "-chardev", f"socket,id=tty,path={tmp}/tty{name}",
+                    "-serial", "chardev:tty", "-qmp", f"unix:{tmp}/qmp{name},server=on,wait=off", *devices,
                     stdin=subprocess.DEVNULL)
+    wait_for("QEMU's console", lambda: process.poll() is not None or select.select([listener], [], [], 0)[0], 60)
+    if process.poll() is not None:
+        raise RuntimeError("QEMU ended at once")
     console, _ = listener.accept()
+    console.settimeout(silence)
+    return process, console
+
+
+def uml(initramfs, tmp, words, *devices, mebibytes=256, silence=240):
+    """A guest in User-Mode Linux, with its console on a socket. The process, whose group is the guest, and the console."""
+    console, inside = socket.socketpair()
+    # Its RAM is a file of $TMPDIR. Without setarch -R its RAM would begin elsewhere each time.
+    process = start("setarch", "-R", "linux.uml", f"mem={mebibytes}M", f"initrd={initramfs}", "con=null", "con0=fd:0,fd:1",
+                    "console=tty0", "quiet", *words.split(), *devices, stdin=inside, stdout=inside,
+                    stderr=subprocess.DEVNULL, start_new_session=True, env={**os.environ, "TMPDIR": tmp})
+    inside.close()
     console.settimeout(silence)
     return process, console
 
