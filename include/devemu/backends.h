@@ -36,8 +36,8 @@ extern "C" {
 typedef struct DevemuNet DevemuNet;
 
 /*
- * Make a network from a line of text: "slirp", "tap", "stream", "playback" or "null", then its
- * options, "name=value,...", a comma in a value written ",,". Every kind takes three more:
+ * Make a network from a line of text: "slirp", "tap", "packet", "stream", "playback" or "null",
+ * then its options, "name=value,...", a comma in a value written ",,". Every kind takes three more:
  *
  *     pcap=FILE    capture both directions (devemu_net_pcap_new())
  *     flush=N      write the capture out every N frames
@@ -95,7 +95,8 @@ typedef struct DevemuNetStats {
     uint64_t frames_out, bytes_out; /* sent by the device */
     uint64_t waiting_frames;        /* for the device, now */
     uint64_t waiting_bytes;
-    /* Lost towards the device: a switch port that overflowed. */
+    /* Lost towards the device: a switch port that overflowed, frames that the kernel had no room
+     * for (packet), or that are not what is said of them. */
     uint64_t dropped_in;
     /* Lost from the device: too long, refused by the system, or sent while four times the queue's
      * bound waits for a device that sends and does not receive. */
@@ -134,10 +135,28 @@ DEVEMU_API DevemuNet *devemu_net_slirp_new(const char *options, GMainContext *co
 
 /*
  * A Linux tap device. Options: "ifname=NAME" (made if it does not exist; needs CAP_NET_ADMIN), or
- * "fd=N", an open one, which is taken over; "queue=BYTES".
+ * "fd=N", an open one, which is taken over; "queue=BYTES"; "offload=off": no headers before frames
+ * (IFF_VNET_HDR), which otherwise leave checksums and segmentation to the kernel; an open one has
+ * them or not.
  */
 DEVEMU_API DevemuNet *devemu_net_tap_new(const char *options, GMainContext *context,
                                          GError **error);
+
+/*
+ * A network card of the host, by a Linux packet socket; needs CAP_NET_RAW. The device sees what
+ * comes in from outside, but not what the host sends there itself, and the host does not see what
+ * the device sends. Options:
+ *
+ *     ifname=NAME       the card
+ *     promisc=on|off    on: frames for all addresses come in
+ *     bypass=on|off     on: frames go to the card without the host's queue (PACKET_QDISC_BYPASS);
+ *                       those that it cannot take at once are lost
+ *     queue=BYTES       256K
+ *
+ * Checksums and segmentation are left to the kernel and the card.
+ */
+DEVEMU_API DevemuNet *devemu_net_packet_new(const char *options, GMainContext *context,
+                                            GError **error);
 
 /*
  * A connected stream socket that carries frames, each behind its length (4 bytes, most significant

@@ -4,9 +4,11 @@
  */
 #include "net.h"
 
-static bool null_send(DevemuNet *net, const uint8_t *data, size_t len)
+static bool null_send(DevemuNet *net, const DevemuNetOffload *offload, const uint8_t *data,
+                      size_t len)
 {
     (void)net;
+    (void)offload;
     (void)data;
     (void)len;
     return true;
@@ -15,6 +17,7 @@ static bool null_send(DevemuNet *net, const uint8_t *data, size_t len)
 static const NetClass null_class = {
     .name = "null",
     .send = null_send,
+    .offloads = net_takes_all,
 };
 
 DevemuNet *devemu_net_null_new(void)

@@ -51,8 +51,8 @@ static const struct {
     const char *name;
     DevemuNet *(*make)(const DevemuSetting *settings, GMainContext *context, GError **error);
 } kinds[] = {
-    {"null", null_new},         {"playback", playback_new}, {"slirp", net_slirp_new},
-    {"stream", net_stream_new}, {"tap", net_tap_new},
+    {"null", null_new},       {"packet", net_packet_new}, {"playback", playback_new},
+    {"slirp", net_slirp_new}, {"stream", net_stream_new}, {"tap", net_tap_new},
 };
 
 /* Take the settings that every kind has out of the list. */
@@ -116,7 +116,8 @@ static DevemuNet *make(const char *kind, DevemuSetting *settings, GMainContext *
         return net;
     }
     options_refuse(
-        error, "there is no network \"%s\"; there are null, playback, slirp, stream, tap", kind);
+        error, "there is no network \"%s\"; there are null, packet, playback, slirp, stream, tap",
+        kind);
     return NULL;
 }
 
@@ -169,6 +170,11 @@ DevemuNet *devemu_net_slirp_new(const char *options, GMainContext *context, GErr
 DevemuNet *devemu_net_tap_new(const char *options, GMainContext *context, GError **error)
 {
     return from_text(net_tap_new, options, context, error);
+}
+
+DevemuNet *devemu_net_packet_new(const char *options, GMainContext *context, GError **error)
+{
+    return from_text(net_packet_new, options, context, error);
 }
 
 DevemuNet *devemu_net_stream_new(const char *options, GMainContext *context, GError **error)

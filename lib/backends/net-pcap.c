@@ -25,15 +25,18 @@ static void append(NetPcap *pcap, const uint8_t *data, size_t len)
     }
 }
 
-static bool pcap_send(DevemuNet *net, const uint8_t *data, size_t len)
+/* As the device sends it: with offloads long, and without a checksum, as on any host. */
+static bool pcap_send(DevemuNet *net, const DevemuNetOffload *offload, const uint8_t *data,
+                      size_t len)
 {
     append((NetPcap *)net, data, len);
-    return net_send(net->inner, data, len);
+    return net_send(net->inner, offload, data, len);
 }
 
-static size_t pcap_receive(DevemuNet *net, const uint8_t *data, size_t len)
+static size_t pcap_receive(DevemuNet *net, const DevemuNetOffload *offload, const uint8_t *data,
+                           size_t len, bool more)
 {
-    size_t taken = net_pass_up(net, data, len);
+    size_t taken = net_pass_up(net, offload, data, len, more);
 
     if (taken > 0) {
         append((NetPcap *)net, data, len);
@@ -55,6 +58,7 @@ static void pcap_finish(DevemuNet *net)
 static const NetClass pcap_class = {
     .name = "pcap",
     .send = pcap_send,
+    .offloads = net_takes_all,
     .receive = pcap_receive,
     .flush = pcap_flush,
     .finish = pcap_finish,

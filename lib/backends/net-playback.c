@@ -32,9 +32,11 @@ static const Recorded *recorded(const NetPlayback *playback, guint i)
     return &g_array_index(playback->frames, Recorded, i);
 }
 
-static bool playback_send(DevemuNet *net, const uint8_t *data, size_t len)
+static bool playback_send(DevemuNet *net, const DevemuNetOffload *offload, const uint8_t *data,
+                          size_t len)
 {
     (void)net;
+    (void)offload;
     (void)data;
     (void)len;
     return true;
@@ -58,7 +60,7 @@ static void playback_expire(DevemuNet *net, uint64_t now)
     while (playback_deadline(net) <= now) {
         const Recorded *frame = recorded(playback, playback->position);
 
-        if (net_pass_up(net, playback->bytes->data + frame->at, frame->len) == 0) {
+        if (net_pass_up(net, NULL, playback->bytes->data + frame->at, frame->len, false) == 0) {
             playback->retry_ns = now + RETRY_NS;
             return;
         }
@@ -102,6 +104,7 @@ static void playback_finish(DevemuNet *net)
 static const NetClass playback_class = {
     .name = "playback",
     .send = playback_send,
+    .offloads = net_takes_all,
     .deadline = playback_deadline,
     .expire = playback_expire,
     .woken = playback_woken,

@@ -11,16 +11,18 @@ typedef struct NetRecord {
     uint64_t position;
 } NetRecord;
 
-static bool record_send(DevemuNet *net, const uint8_t *data, size_t len)
+static bool record_send(DevemuNet *net, const DevemuNetOffload *offload, const uint8_t *data,
+                        size_t len)
 {
-    return net_send(net->inner, data, len);
+    return net_send(net->inner, offload, data, len);
 }
 
-static size_t record_receive(DevemuNet *net, const uint8_t *data, size_t len)
+static size_t record_receive(DevemuNet *net, const DevemuNetOffload *offload, const uint8_t *data,
+                             size_t len, bool more)
 {
     NetRecord *record = (NetRecord *)net;
     uint64_t time_ns = net_now(net);
-    size_t taken = net_pass_up(net, data, len);
+    size_t taken = net_pass_up(net, offload, data, len, more);
 
     if (taken > 0) {
         capture_append(record->capture, time_ns, data, len);
@@ -47,6 +49,8 @@ static void record_finish(DevemuNet *net)
 static const NetClass record_class = {
     .name = "record",
     .send = record_send,
+    .offloads = net_takes_all,
+    .plain = true, /* the file has no place for more */
     .receive = record_receive,
     .flush = record_flush,
     .position = record_position,

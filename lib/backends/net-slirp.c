@@ -37,7 +37,7 @@ static ssize_t slirp_send_packet(const void *data, size_t len, void *opaque)
 {
     NetSlirp *net = opaque;
 
-    net_push(&net->net, data, len);
+    net_push(&net->net, NULL, data, len);
     return (ssize_t)len;
 }
 
@@ -232,10 +232,12 @@ static bool may_resolve(const uint8_t *data, size_t len)
                          (data[12] == 0x86 && data[13] == 0xdd));  /* IPv6, with its neighbours */
 }
 
-static bool slirp_send(DevemuNet *base, const uint8_t *data, size_t len)
+static bool slirp_send(DevemuNet *base, const DevemuNetOffload *offload, const uint8_t *data,
+                       size_t len)
 {
     NetSlirp *net = (NetSlirp *)base;
 
+    (void)offload;
     slirp_input(net->slirp, data, (int)len);
     net->stale = true;
     net->hurry |= may_resolve(data, len);

@@ -58,12 +58,14 @@ static void write_late(NetStream *stream)
     }
 }
 
-static bool stream_send(DevemuNet *net, const uint8_t *data, size_t len)
+static bool stream_send(DevemuNet *net, const DevemuNetOffload *offload, const uint8_t *data,
+                        size_t len)
 {
     NetStream *stream = (NetStream *)net;
     const uint8_t head[HEAD_BYTES] = {(uint8_t)(len >> 24), (uint8_t)(len >> 16),
                                       (uint8_t)(len >> 8), (uint8_t)len};
 
+    (void)offload;
     write_late(stream);
     if (stream->fd < 0 || HEAD_BYTES + len > LATE_BYTES - stream->late->len) {
         return false;
@@ -95,7 +97,7 @@ static void take(NetStream *stream)
         return;
     }
     if (frame_bytes(stream) > 0) {
-        net_push(&stream->net, stream->in + HEAD_BYTES, frame_bytes(stream));
+        net_push(&stream->net, NULL, stream->in + HEAD_BYTES, frame_bytes(stream));
     }
     stream->have = 0;
 }

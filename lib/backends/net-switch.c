@@ -122,24 +122,25 @@ static void forget(DevemuSwitch *hub, const Side *side)
 
 /* --- forwarding -------------------------------------------------------------------- */
 
-static void out(Side *side, const uint8_t *data, size_t len)
+static void out(Side *side, const DevemuNetOffload *offload, const uint8_t *data, size_t len)
 {
     if (side->joined) {
-        net_send(side->net, data, len);
+        net_send(side->net, offload, data, len);
     } else if (net_full(side->net)) {
         side->net->stats.dropped_in++;
     } else {
-        net_push(side->net, data, len);
+        net_push(side->net, offload, data, len);
     }
 }
 
-static void forward(Side *from, Side *to, const uint8_t *data, size_t len)
+static void forward(Side *from, Side *to, const DevemuNetOffload *offload, const uint8_t *data,
+                    size_t len)
 {
     DevemuSwitch *hub = from->hub;
 
     if (to) {
         if (to != from) {
-            out(to, data, len);
+            out(to, offload, data, len);
         }
         return;
     }
@@ -147,7 +148,7 @@ static void forward(Side *from, Side *to, const uint8_t *data, size_t len)
         Side *side = g_ptr_array_index(hub->sides, i);
 
         if (side != from) {
-            out(side, data, len);
+            out(side, offload, data, len);
         }
     }
 }
@@ -161,14 +162,15 @@ static Side *route(Side *from, const uint8_t *data)
     return data[0] & 1 ? NULL : lookup(from->hub, data, now);
 }
 
-static bool port_send(DevemuNet *net, const uint8_t *data, size_t len)
+static bool port_send(DevemuNet *net, const DevemuNetOffload *offload, const uint8_t *data,
+                      size_t len)
 {
     Side *from = ((NetPort *)net)->side;
 
     if (len < HEADER) {
         return false;
     }
-    forward(from, route(from, data), data, len);
+    forward(from, route(from, data), offload, data, len);
     return true;
 }
 
@@ -191,7 +193,8 @@ static bool congested(const Side *side)
 }
 
 /* A frame from a joined network. 0: held back. */
-static size_t joined_receive(void *opaque, DevemuNet *net, const uint8_t *data, size_t len)
+static size_t joined_receive(void *opaque, DevemuNet *net, const DevemuNetOffload *offload,
+                             const uint8_t *data, size_t len)
 {
     Side *from = opaque;
     Side *to;
@@ -204,7 +207,7 @@ static size_t joined_receive(void *opaque, DevemuNet *net, const uint8_t *data, 
     if (congested(to)) {
         return 0;
     }
-    forward(from, to, data, len);
+    forward(from, to, offload, data, len);
     return len;
 }
 
@@ -252,6 +255,7 @@ static void port_finish(DevemuNet *net)
 static const NetClass port_class = {
     .name = "switch",
     .send = port_send,
+    .offloads = net_takes_all, /* each port does what its own device does not take */
     .drained = port_drained,
     .finish = port_finish,
 };

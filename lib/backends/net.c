@@ -4,120 +4,12 @@
  */
 #include "net.h"
 
+#include "../net-offload.h"
+
 #include <string.h>
 
-/* A device that never says "ready" is asked again after this. */
-#define RETRY_NS 10000000
 /* A device that sends without receiving loses what it sends at this many times the bound. */
 #define HARD_FACTOR 4
-
-struct NetFrame {
-    NetFrame *next;
-    size_t len;
-    uint8_t data[];
-};
-
-/* --- the queue --------------------------------------------------------------------- */
-
-bool net_full(const DevemuNet *net)
-{
-    return net->queued_bytes >= net->bound_bytes;
-}
-
-void net_wake(DevemuNet *net)
-{
-    /* On a clock of the program's, a frame and its answer never share a moment: so a playback that
-     * delivers in the first run at that moment delivers where the recording did. */
-    uint64_t due_ns = net_now(net) + (net->clock ? 1 : 0);
-
-    net->due_ns = MIN(net->due_ns, due_ns);
-}
-
-void net_push(DevemuNet *net, const uint8_t *data, size_t len)
-{
-    NetFrame *frame = g_malloc(sizeof(NetFrame) + len);
-
-    frame->next = NULL;
-    frame->len = len;
-    memcpy(frame->data, data, len);
-    if (net->tail) {
-        net->tail->next = frame;
-    } else {
-        net->head = frame;
-        net->due_ns = DEVEMU_NEVER; /* what was said while there was nothing to offer */
-        net_wake(net);
-    }
-    net->tail = frame;
-    net->queued_frames++;
-    net->queued_bytes += sizeof(NetFrame) + len;
-}
-
-static void pop(DevemuNet *net)
-{
-    NetFrame *frame = net->head;
-
-    net->head = frame->next;
-    if (net->head == NULL) {
-        net->tail = NULL;
-    }
-    net->queued_frames--;
-    net->queued_bytes -= sizeof(NetFrame) + frame->len;
-    g_free(frame);
-}
-
-size_t net_pass_up(DevemuNet *net, const uint8_t *data, size_t len)
-{
-    size_t taken = 0;
-
-    if (net->join) {
-        taken = net->join(net->join_opaque, net, data, len);
-    } else if (net->outer) {
-        taken = net->outer->class->receive(net->outer, data, len);
-    } else if (net->dev && devemu_device_ready(net->dev) > 0) {
-        taken = devemu_device_receive(net->dev, data, len);
-    }
-    if (taken > 0) {
-        net->stats.frames_in++;
-        net->stats.bytes_in += len;
-    }
-    return taken;
-}
-
-static bool has_top(const DevemuNet *net)
-{
-    while (net->outer) {
-        net = net->outer;
-    }
-    return net->dev != NULL || net->join != NULL;
-}
-
-/* Offer what was queued before this call: what is answered meanwhile is for later. */
-static void offer_queue(DevemuNet *net)
-{
-    for (uint64_t left = net->queued_frames; left > 0; left--) {
-        if (net_pass_up(net, net->head->data, net->head->len) == 0) {
-            if (has_top(net)) {
-                net->due_ns = MIN(net->due_ns, net_now(net) + RETRY_NS);
-            }
-            return;
-        }
-        pop(net);
-    }
-    if (net->head && net->due_ns == DEVEMU_NEVER) {
-        net_wake(net);
-    }
-}
-
-static void deliver(DevemuNet *net)
-{
-    bool was_full = net_full(net);
-
-    net->due_ns = DEVEMU_NEVER;
-    offer_queue(net);
-    if (was_full && !net_full(net) && net->class->drained) {
-        net->class->drained(net);
-    }
-}
 
 /* --- time -------------------------------------------------------------------------- */
 
@@ -153,7 +45,7 @@ void devemu_net_run(DevemuNet *net)
         net->class->expire(net, now);
     }
     if (net->head && net->due_ns <= now) {
-        deliver(net);
+        net_offer(net);
     }
 }
 
@@ -219,9 +111,11 @@ static void loop_dispatch(void *owner)
 {
     DevemuNet *net = owner;
 
+    net->turning = true;
     if (net->class->fetch && !net_full(net)) {
         net->class->fetch(net);
     }
+    net->turning = false;
     if (net->clock == NULL) {
         devemu_net_run(net);
     }
@@ -235,25 +129,16 @@ static const LoopOps loop_ops = {
 
 /* --- the device's side ------------------------------------------------------------- */
 
-static const uint8_t *gather(DevemuNet *net, const DevemuSlice *slices, size_t count,
-                             size_t *ret_len)
+static const uint8_t *gather(DevemuNet *net, const DevemuSlice *slices, size_t count)
 {
     size_t len = 0;
 
-    for (size_t i = 0; i < count; i++) {
-        if (slices[i].len > NET_FRAME_MAX - len) {
-            return NULL;
-        }
-        len += slices[i].len;
-    }
-    *ret_len = len;
     if (count == 1) {
         return slices[0].data;
     }
     if (net->gather == NULL) {
         net->gather = g_malloc(NET_FRAME_MAX);
     }
-    len = 0;
     for (size_t i = 0; i < count; i++) {
         if (slices[i].len > 0) {
             memcpy(net->gather + len, slices[i].data, slices[i].len);
@@ -263,11 +148,39 @@ static const uint8_t *gather(DevemuNet *net, const DevemuSlice *slices, size_t c
     return net->gather;
 }
 
-bool net_send(DevemuNet *net, const uint8_t *data, size_t len)
+uint32_t net_takes_all(DevemuNet *net)
 {
-    bool sent =
-        net->queued_bytes / HARD_FACTOR < net->bound_bytes && net->class->send(net, data, len);
+    (void)net;
+    return DEVEMU_OFFLOAD_ALL;
+}
 
+static uint32_t offloads(DevemuNet *net)
+{
+    return net->class->offloads ? net->class->offloads(net) : 0;
+}
+
+/* A device that sends and does not receive, with what is answered to it. */
+static bool overrun(const DevemuNet *net)
+{
+    return net->queued_bytes / HARD_FACTOR >= net->bound_bytes;
+}
+
+typedef struct Cut {
+    DevemuNet *net;
+    bool lost;
+} Cut;
+
+static void send_piece(void *opaque, const uint8_t *data, size_t len, bool more)
+{
+    Cut *cut = opaque;
+
+    (void)more;
+    cut->lost |= !cut->net->class->send(cut->net, NULL, data, len);
+}
+
+/* Counts a frame of which a piece was lost as lost. */
+static bool count_out(DevemuNet *net, size_t len, bool sent)
+{
     if (sent) {
         net->stats.frames_out++;
         net->stats.bytes_out += len;
@@ -277,18 +190,64 @@ bool net_send(DevemuNet *net, const uint8_t *data, size_t len)
     return sent;
 }
 
-static void ops_send(void *opaque, const DevemuSlice *slices, size_t count, bool more)
+bool net_send(DevemuNet *net, const DevemuNetOffload *offload, const uint8_t *data, size_t len)
+{
+    uint32_t needs = devemu_offload_needs(offload);
+    bool sent = false;
+
+    if (overrun(net)) {
+        sent = false;
+    } else if (!(needs & ~offloads(net))) {
+        sent = net->class->send(net, needs ? offload : NULL, data, len);
+    } else {
+        Cut cut = {.net = net};
+
+        sent = devemu_offload_split(offload, data, len, send_piece, &cut) && !cut.lost;
+    }
+    return count_out(net, len, sent);
+}
+
+static size_t total(const DevemuSlice *slices, size_t count)
+{
+    size_t len = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        if (slices[i].len > NET_FRAME_MAX - len) {
+            return 0;
+        }
+        len += slices[i].len;
+    }
+    return len;
+}
+
+/* What the network does not take is cut here. */
+static uint32_t ops_offloads(void *opaque)
+{
+    return net_takes_all(opaque);
+}
+
+static void ops_send_offload(void *opaque, const DevemuNetOffload *offload,
+                             const DevemuSlice *slices, size_t count, bool more)
 {
     DevemuNet *net = opaque;
-    size_t len;
-    const uint8_t *data = gather(net, slices, count, &len);
+    uint32_t needs = devemu_offload_needs(offload);
+    size_t len = total(slices, count);
 
     (void)more;
-    if (data == NULL || len == 0) {
+    if (len == 0) {
         net->stats.dropped_out++;
-        return;
+    } else if (net->class->send_slices && count <= NET_SLICES && !(needs & ~offloads(net))) {
+        count_out(net, len,
+                  !overrun(net) &&
+                      net->class->send_slices(net, needs ? offload : NULL, slices, count));
+    } else {
+        net_send(net, offload, gather(net, slices, count), len);
     }
-    net_send(net, data, len);
+}
+
+static void ops_send(void *opaque, const DevemuSlice *slices, size_t count, bool more)
+{
+    ops_send_offload(opaque, NULL, slices, count, more);
 }
 
 static void ops_ready(void *opaque)
@@ -298,8 +257,11 @@ static void ops_ready(void *opaque)
 
 void devemu_net_attach(DevemuNet *net, DevemuDevice *dev)
 {
-    static const DevemuNetOps ops = {
-        .size = sizeof(DevemuNetOps), .send = ops_send, .ready = ops_ready};
+    static const DevemuNetOps ops = {.size = sizeof(DevemuNetOps),
+                                     .send = ops_send,
+                                     .ready = ops_ready,
+                                     .offloads = ops_offloads,
+                                     .send_offload = ops_send_offload};
 
     g_return_if_fail(net != NULL);
     g_return_if_fail(net->outer == NULL && net->join == NULL);
@@ -356,6 +318,7 @@ bool devemu_net_flush(DevemuNet *net, GError **error)
 void devemu_net_stats(const DevemuNet *net, DevemuNetStats *ret_stats)
 {
     const DevemuNet *source = net;
+    DevemuNet *asked;
 
     g_return_if_fail(net != NULL && ret_stats != NULL);
     while (source->inner) {
@@ -363,6 +326,10 @@ void devemu_net_stats(const DevemuNet *net, DevemuNetStats *ret_stats)
     }
     *ret_stats = net->stats;
     ret_stats->dropped_in = source->stats.dropped_in;
+    if (source->class->lost) {
+        asked = (DevemuNet *)(uintptr_t)source; /* its own count moves, and nothing else */
+        ret_stats->dropped_in += source->class->lost(asked);
+    }
     ret_stats->waiting_frames = source->queued_frames;
     ret_stats->waiting_bytes = source->queued_bytes - source->queued_frames * sizeof(NetFrame);
 }
@@ -407,7 +374,7 @@ void devemu_net_free(DevemuNet *net)
             net->class->finish(net);
         }
         while (net->head) {
-            pop(net);
+            net_pop(net);
         }
         g_free(net->gather);
         g_free(net);

@@ -6,6 +6,10 @@
  * into its queue, net_run() offers the head of the queue to what is above: a decorator, which
  * passes it on, a switch, or the device. Whoever returns 0 refuses, and the frame stays. Frames of
  * the device travel downwards through `send` and are never queued here.
+ *
+ * With a frame goes what its sender left to others (DevemuNetOffload), or NULL. What is below, or
+ * above, says what of that it takes; the rest is done in software: downwards in net_send(), upwards
+ * in the queue, where a frame is replaced by its pieces.
  */
 #ifndef DEVEMU_BACKENDS_NET_H
 #define DEVEMU_BACKENDS_NET_H
@@ -18,9 +22,11 @@
 #define NET_QUEUE_BYTES 262144
 #define NET_QUEUE_MIN   2048
 #define NET_QUEUE_MAX   1073741824
-/* From a device: the longest that libslirp, a tap and a capture take. */
+/* From a device: the longest that libslirp, a tap and a capture take; with segmentation offload a
+ * whole IP datagram. */
 #define NET_FRAME_MAX 65550
 #define NET_MTU       1514
+#define NET_SLICES    64
 
 /* "queue=BYTES" in a table of options; field is a uint64_t. */
 #define NET_OPTION_QUEUE(values, field)                                                            \
@@ -31,13 +37,28 @@
 
 typedef struct NetFrame NetFrame;
 
+struct NetFrame {
+    NetFrame *next;
+    size_t len;
+    DevemuNetOffload offload; /* all zero: a plain frame */
+    uint8_t data[];
+};
+
 /* One kind of network. send is mandatory, and context, if the kind is a source. */
 typedef struct NetClass {
     const char *name;
     /* A frame of the device. False: lost. */
-    bool (*send)(DevemuNet *net, const uint8_t *data, size_t len);
+    bool (*send)(DevemuNet *net, const DevemuNetOffload *offload, const uint8_t *data, size_t len);
+    /* The same in pieces, at most NET_SLICES of them; where that saves a copy. */
+    bool (*send_slices)(DevemuNet *net, const DevemuNetOffload *offload, const DevemuSlice *slices,
+                        size_t count);
+    /* The DEVEMU_OFFLOAD_* that may come with a frame; NULL: none. */
+    uint32_t (*offloads)(DevemuNet *net);
     /* Decorators: a frame on its way up; see net_pass_up(). */
-    size_t (*receive)(DevemuNet *net, const uint8_t *data, size_t len);
+    size_t (*receive)(DevemuNet *net, const DevemuNetOffload *offload, const uint8_t *data,
+                      size_t len, bool more);
+    /* Decorators that let only plain frames up. */
+    bool plain;
     /* Sources: say what to watch, with loop_watch(). Called only while the queue has room. */
     void (*watch)(DevemuNet *net);
     /* Sources: fetch from the descriptors. Called only while the queue has room. */
@@ -55,6 +76,8 @@ typedef struct NetClass {
     void (*shift)(DevemuNet *net, uint64_t delta);
     bool (*flush)(DevemuNet *net, GError **error);
     uint64_t (*position)(const DevemuNet *net);
+    /* Sources: frames for the device that were lost in the system. */
+    uint64_t (*lost)(DevemuNet *net);
     void (*finish)(DevemuNet *net);
 } NetClass;
 
@@ -62,8 +85,8 @@ struct DevemuNet {
     const NetClass *class;
     DevemuDevice *dev; /* above, or ... */
     DevemuNet *outer;  /* ... a decorator, or ... */
-    size_t (*join)(void *opaque, DevemuNet *net, const uint8_t *data,
-                   size_t len); /* ... a switch */
+    size_t (*join)(void *opaque, DevemuNet *net, const DevemuNetOffload *offload,
+                   const uint8_t *data, size_t len); /* ... a switch */
     void *join_opaque;
     DevemuNet *inner; /* below; owned */
 
@@ -72,6 +95,7 @@ struct DevemuNet {
 
     /* sources */
     Loop *loop;
+    bool turning; /* the main loop has come here: frames may go up without waiting */
     NetFrame *head, *tail;
     uint64_t queued_frames;
     uint64_t queued_bytes; /* with the queue's own */
@@ -92,21 +116,35 @@ void net_wrap(DevemuNet *outer, DevemuNet *inner);
 uint64_t net_now(const DevemuNet *net);
 bool net_full(const DevemuNet *net);
 /* Queue a frame for the device; copied. */
-void net_push(DevemuNet *net, const uint8_t *data, size_t len);
+void net_push(DevemuNet *net, const DevemuNetOffload *offload, const uint8_t *data, size_t len);
+/* The same, but past the queue where that is empty and the main loop has come here. more: the next
+ * one follows. */
+void net_deliver(DevemuNet *net, const DevemuNetOffload *offload, const uint8_t *data, size_t len,
+                 bool more);
+/* The DEVEMU_OFFLOAD_* that what is above net takes now. */
+uint32_t net_accepts(const DevemuNet *net);
+/* Free the head of the queue. */
+void net_pop(DevemuNet *net);
+/* Offer what is in the queue, now. */
+void net_offer(DevemuNet *net);
 /* Offer the head of the queue as soon as the clock allows. */
 void net_wake(DevemuNet *net);
 /* What is above net can take frames again: wake where they come from. */
 void net_wake_source(DevemuNet *net);
 /* A frame to what is above: the bytes taken. */
-size_t net_pass_up(DevemuNet *net, const uint8_t *data, size_t len);
+size_t net_pass_up(DevemuNet *net, const DevemuNetOffload *offload, const uint8_t *data, size_t len,
+                   bool more);
 /* A frame of the device, down to this network. False: lost, and counted. */
-bool net_send(DevemuNet *net, const uint8_t *data, size_t len);
+bool net_send(DevemuNet *net, const DevemuNetOffload *offload, const uint8_t *data, size_t len);
+/* NetClass.offloads of what looks at no byte, or passes frames on. */
+uint32_t net_takes_all(DevemuNet *net);
 /* The innermost network, where the queue is. */
 DevemuNet *net_source(DevemuNet *net);
 
 /* Constructors from parsed settings, for devemu_net_new(). */
 DevemuNet *net_slirp_new(const DevemuSetting *settings, GMainContext *context, GError **error);
 DevemuNet *net_tap_new(const DevemuSetting *settings, GMainContext *context, GError **error);
+DevemuNet *net_packet_new(const DevemuSetting *settings, GMainContext *context, GError **error);
 DevemuNet *net_stream_new(const DevemuSetting *settings, GMainContext *context, GError **error);
 
 /* Refuse: this build has no such part. NULL, for return. */

@@ -215,7 +215,7 @@ static void refuses(const char *text, const char *message)
 
 Test(net, what_a_person_writes_wrong_is_named)
 {
-    refuses("slurp", "\"slurp\"; there are null, playback, slirp, stream, tap");
+    refuses("slurp", "\"slurp\"; there are null, packet, playback, slirp, stream, tap");
     refuses("null,color=red", "null: there is no option color");
     refuses("null,flush=many", "option flush is \"many\"");
     refuses("null,pcap=/nowhere/at/all", "pcap: ");

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * offload.c: checksums and segmentation where one side cannot do them, between a toy device and a
- * backend of the test's own.
+ * backend of the test's own, or another toy.
  */
 #include "packets.h"
 #include "toy.h"
 
 #include <devemu/record.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 typedef struct Wire {
     GPtrArray *frames; /* GBytes */
@@ -71,7 +73,7 @@ static void wire_free(Wire *wire)
     g_free(wire);
 }
 
-static bool send(Toy *toy, const Packet *packet)
+static bool send_packet(Toy *toy, const Packet *packet)
 {
     DevemuSlice slices[3] = {{packet->data, 7},
                              {packet->data + 7, packet->len - 8},
@@ -124,7 +126,7 @@ Test(offload, checksums_are_completed_for_a_backend_that_cannot)
             const uint8_t *sent;
 
             packet_make(packet, &kinds[i], payload, 0);
-            cr_assert(send(toy, packet));
+            cr_assert(send_packet(toy, packet));
             sent = g_bytes_get_data(g_ptr_array_index(wire->frames, wire->frames->len - 1), &len);
             cr_assert_eq(len, packet->len);
             packet_check(&kinds[i], sent, len);
@@ -150,7 +152,7 @@ Test(offload, a_sum_of_zero_is_not_sent_as_none)
     packet_put16(packet->data + packet->payload, 0);
     sum = packet_words(0, packet->data + packet->transport, packet->len - packet->transport);
     packet_put16(packet->data + packet->payload, 0xffff ^ sum);
-    cr_assert(send(toy, packet));
+    cr_assert(send_packet(toy, packet));
 
     sent = g_bytes_get_data(g_ptr_array_index(wire->frames, 0), &len);
     cr_assert_eq(packet_get16(sent + packet->transport + 6), 0xffff);
@@ -168,7 +170,7 @@ Test(offload, what_the_backend_takes_passes_as_it_is)
     GBytes *frame;
 
     packet_make(packet, &kind, 5000, 1000);
-    cr_assert(send(toy, packet));
+    cr_assert(send_packet(toy, packet));
 
     cr_assert_eq(wire->frames->len, 1);
     frame = g_ptr_array_index(wire->frames, 0);
@@ -177,7 +179,7 @@ Test(offload, what_the_backend_takes_passes_as_it_is)
     cr_assert_arr_eq(wire->metas->data, &packet->offload, sizeof(packet->offload));
 
     packet->offload.ecn = true; /* which it does not take */
-    cr_assert(send(toy, packet));
+    cr_assert(send_packet(toy, packet));
     cr_assert_eq(wire->frames->len, 6);
     g_free(packet);
     wire_free(wire);
@@ -252,7 +254,7 @@ Test(offload, frames_are_cut_for_a_backend_that_cannot)
                         pieces_sizes[j].gso_size);
             g_ptr_array_set_size(wire->frames, 0);
             wire->mores = 0;
-            cr_assert(send(toy, packet));
+            cr_assert(send_packet(toy, packet));
             check_pieces(&pieces_kinds[i], packet, wire->frames, 0);
             cr_assert_eq(wire->mores, wire->frames->len - 1, "all but the last");
         }
@@ -333,7 +335,7 @@ Test(offload, places_outside_the_frame_are_refused)
     packet_make(packet, &kind, 50, 0); /* 104 bytes */
     for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++) {
         packet->offload = bad[i];
-        cr_assert_not(send(toy, packet), "%u", i);
+        cr_assert_not(send_packet(toy, packet), "%u", i);
     }
     cr_assert_eq(wire->frames->len, 0);
     g_free(packet);
@@ -370,15 +372,186 @@ Test(offload, frames_that_are_not_what_they_are_said_to_be_are_lost)
         packet_make(packet, &kind, 20, 10);
         packet->data[bad[i].at] = bad[i].value;
         packet->offload.gso = bad[i].gso;
-        cr_assert(send(toy, packet));
+        cr_assert(send_packet(toy, packet));
         cr_assert_eq(wire->frames->len, 0, "%u", i);
     }
     packet_make(packet, &kind, 20, 10);
-    cr_assert(send(toy, packet));
+    cr_assert(send_packet(toy, packet));
     cr_assert_eq(wire->frames->len, 2, "the same frame as it should be");
     g_free(packet);
     wire_free(wire);
     toy_free(toy);
+}
+
+/* --- ready-made networks ----------------------------------------------------------- */
+
+typedef struct Hub {
+    GMainContext *context;
+    DevemuSwitch *hub;
+    DevemuNet *ports[2];
+    Toy *toys[2];
+} Hub;
+
+/* Two devices on a switch; around is put around the second's port. */
+static Hub hub_new(DevemuNet *(*around)(DevemuNet *port, const char *path), const char *path)
+{
+    Hub hub = {.context = g_main_context_new()};
+
+    hub.hub = devemu_switch_new(NULL, hub.context, NULL);
+    for (unsigned i = 0; i < 2; i++) {
+        hub.ports[i] = devemu_switch_port(hub.hub);
+        if (i == 1 && around) {
+            hub.ports[i] = around(hub.ports[i], path);
+        }
+        hub.toys[i] = toy_new(&toy_packet_model);
+        hub.toys[i]->offloads = DEVEMU_OFFLOAD_ALL;
+        devemu_net_attach(hub.ports[i], hub.toys[i]->dev);
+    }
+    return hub;
+}
+
+static void hub_free(Hub *hub)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        toy_free(hub->toys[i]);
+        devemu_net_free(hub->ports[i]);
+    }
+    devemu_switch_free(hub->hub);
+    g_main_context_unref(hub->context);
+}
+
+Test(offload, a_switch_passes_long_frames_on_to_who_takes_them)
+{
+    static const PacketKind kind = {.tcp_flags = 0x19};
+    Hub hub = hub_new(NULL, NULL);
+    Packet *packet = g_new(Packet, 1);
+
+    packet_make(packet, &kind, 5000, 1448);
+    cr_assert(send_packet(hub.toys[0], packet));
+    TOY_UNTIL(hub.context, hub.toys[1]->frames->len == 1);
+    cr_assert_arr_eq(hub.toys[1]->metas->data, &packet->offload, sizeof(packet->offload));
+
+    hub.toys[1]->offloads = DEVEMU_OFFLOAD_CSUM;
+    cr_assert(send_packet(hub.toys[0], packet));
+    TOY_UNTIL(hub.context, hub.toys[1]->frames->len == 5);
+    check_pieces(&kind, packet, hub.toys[1]->frames, 1);
+    g_free(packet);
+    hub_free(&hub);
+}
+
+/* One that cannot be cut is lost and counted, and those behind it are not. */
+Test(offload, a_long_frame_that_cannot_be_cut_is_counted)
+{
+    static const PacketKind kind = {0};
+    Hub hub = hub_new(NULL, NULL);
+    Packet *packet = g_new(Packet, 1);
+    DevemuNetStats stats;
+
+    hub.toys[1]->offloads = 0;
+    packet_make(packet, &kind, 100, 50);
+    packet->data[packet->ip] = 0x65;
+    cr_assert(send_packet(hub.toys[0], packet));
+    cr_assert(send_packet(hub.toys[0], packet));
+    packet->data[packet->ip] = 0x45;
+    cr_assert(send_packet(hub.toys[0], packet));
+    cr_assert(send_packet(hub.toys[0], packet));
+    TOY_UNTIL(hub.context, hub.toys[1]->frames->len == 4);
+    devemu_net_stats(hub.ports[1], &stats);
+    cr_assert_eq(stats.dropped_in, 2);
+    cr_assert_eq(stats.frames_in, 4);
+    cr_assert_eq(stats.waiting_frames + stats.waiting_bytes, 0);
+    g_free(packet);
+    hub_free(&hub);
+}
+
+static DevemuNet *capture(DevemuNet *port, const char *path)
+{
+    GError *error = NULL;
+    DevemuNet *net = devemu_net_pcap_new(port, path, 0, &error);
+
+    if (net == NULL) {
+        cr_skip("%s", error->message);
+    }
+    return net;
+}
+
+static DevemuNet *record(DevemuNet *port, const char *path)
+{
+    GError *error = NULL;
+    DevemuNet *net = devemu_net_record_new(port, path, &error);
+
+    if (net == NULL) {
+        cr_skip("%s", error->message);
+    }
+    return net;
+}
+
+/* As on a host with such a card, a capture has the frame as it passed: long. */
+Test(offload, a_capture_has_the_long_frame)
+{
+    static const PacketKind kind = {0};
+    char *path = toy_path("long.pcap");
+    Hub hub = hub_new(capture, path);
+    Packet *packet = g_new(Packet, 1);
+    g_autofree char *file = NULL;
+    gsize len;
+
+    packet_make(packet, &kind, 60000, 1448);
+    cr_assert(send_packet(hub.toys[0], packet));
+    TOY_UNTIL(hub.context, hub.toys[1]->frames->len == 1);
+    cr_assert(devemu_net_flush(hub.ports[1], NULL));
+    cr_assert(g_file_get_contents(path, &file, &len, NULL));
+    cr_assert_eq(len, 24 + 16 + packet->len);
+    cr_assert_arr_eq(file + 40, packet->data, packet->len);
+    g_free(packet);
+    hub_free(&hub);
+    toy_unlink(path);
+}
+
+/* A recording has no place for what is said of frames, so the device gets what is played back. */
+Test(offload, a_recorded_device_gets_plain_frames)
+{
+    static const PacketKind kind = {0};
+    char *path = toy_path("plain.pcap");
+    Hub hub = hub_new(record, path);
+    Packet *packet = g_new(Packet, 1);
+
+    packet_make(packet, &kind, 5000, 1448);
+    cr_assert(send_packet(hub.toys[0], packet));
+    TOY_UNTIL(hub.context, hub.toys[1]->frames->len == 4);
+    check_pieces(&kind, packet, hub.toys[1]->frames, 0);
+    cr_assert(send_packet(hub.toys[1], packet)); /* the other way it does not matter */
+    TOY_UNTIL(hub.context, hub.toys[0]->frames->len == 1);
+    g_free(packet);
+    hub_free(&hub);
+    toy_unlink(path);
+}
+
+Test(offload, a_stream_carries_plain_frames)
+{
+    static const PacketKind kind = {.udp = true};
+    int fds[2];
+    g_autofree char *options = NULL;
+    DevemuNet *net;
+    Toy *toy = toy_new(&toy_packet_model);
+    Packet *packet = g_new(Packet, 1);
+    uint8_t got[4 + 1490];
+
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+    options = g_strdup_printf("fd=%d", fds[0]);
+    net = devemu_net_stream_new(options, NULL, NULL);
+    devemu_net_attach(net, toy->dev);
+    packet_make(packet, &kind, 4 * 1448, 1448);
+    cr_assert(send_packet(toy, packet));
+    for (unsigned i = 0; i < 4; i++) {
+        cr_assert_eq(recv(fds[1], got, sizeof(got), MSG_WAITALL), sizeof(got));
+        cr_assert_eq(packet_get16(got + 2), 1490);
+        packet_check(&kind, got + 4, 1490);
+    }
+    close(fds[1]);
+    g_free(packet);
+    toy_free(toy);
+    devemu_net_free(net);
 }
 
 /* --- the recorder ------------------------------------------------------------------ */

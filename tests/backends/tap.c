@@ -4,26 +4,11 @@
  * none.
  */
 #define _GNU_SOURCE
+#include "netns.h"
+#include "packets.h"
 #include "toy.h"
 
-#include <arpa/inet.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <linux/if.h>
-#include <linux/if_packet.h>
 #include <linux/if_tun.h>
-#include <sched.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-/* Each test is a process, so this is its own. */
-static void own_network(void)
-{
-    if (unshare(CLONE_NEWNET) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0) {
-        cr_skip("no network namespace: %s", g_strerror(errno));
-    }
-}
 
 static DevemuNet *open_tap(const char *options, GMainContext *context)
 {
@@ -34,30 +19,6 @@ static DevemuNet *open_tap(const char *options, GMainContext *context)
         cr_skip("%s", error->message);
     }
     return net;
-}
-
-static void bring_up(const char *name)
-{
-    struct ifreq request = {.ifr_flags = IFF_UP};
-    int fd = socket(AF_PACKET, SOCK_DGRAM, 0);
-
-    g_strlcpy(request.ifr_name, name, sizeof(request.ifr_name));
-    cr_assert_eq(ioctl(fd, SIOCSIFFLAGS, &request), 0, "%s", g_strerror(errno));
-    close(fd);
-}
-
-/* A raw socket on the interface. */
-static int packet_socket(const char *name)
-{
-    struct ifreq request = {0};
-    struct sockaddr_ll address = {.sll_family = AF_PACKET, .sll_protocol = htons(0x88b5)};
-    int fd = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK, htons(0x88b5));
-
-    g_strlcpy(request.ifr_name, name, sizeof(request.ifr_name));
-    cr_assert_eq(ioctl(fd, SIOCGIFINDEX, &request), 0);
-    address.sll_ifindex = request.ifr_ifindex;
-    cr_assert_eq(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
-    return fd;
 }
 
 /* What came that is ours; the kernel announces itself on a new interface, too. */
@@ -86,7 +47,7 @@ Test(tap, frames_go_both_ways)
     net = open_tap("ifname=devemu0", context);
     devemu_net_attach(net, toy->dev);
     bring_up("devemu0");
-    fd = packet_socket("devemu0");
+    fd = packet_socket("devemu0", 0x88b5, false);
 
     toy_frame_make(frame, sizeof(frame), 'k', 'd', 1);
     toy_send(toy, frame, sizeof(frame));
@@ -115,7 +76,7 @@ Test(tap, a_slow_device_leaves_frames_in_the_kernel)
     net = open_tap("ifname=devemu0,queue=4096", context);
     devemu_net_attach(net, toy->dev);
     bring_up("devemu0");
-    fd = packet_socket("devemu0");
+    fd = packet_socket("devemu0", 0x88b5, false);
     toy->room = 0;
 
     toy_frame_make(frame, sizeof(frame), 'd', 'k', 2);
@@ -151,6 +112,159 @@ Test(tap, an_open_descriptor_can_be_given)
 
     devemu_net_free(net);
     cr_assert_eq(fcntl(fd, F_GETFD), -1, "it was taken over");
+}
+
+/* --- offload ----------------------------------------------------------------------- */
+
+typedef struct Rig {
+    GMainContext *context;
+    DevemuNet *net;
+    Toy *toy;
+    int fd;
+    Packet *packet;
+} Rig;
+
+static const PacketKind rig_kind = {.tcp_flags = 0x10};
+
+static Rig rig_new(const char *options)
+{
+    Rig rig = {.context = g_main_context_new()};
+
+    own_network();
+    rig.net = open_tap(options, rig.context);
+    rig.toy = toy_new(&toy_packet_model);
+    devemu_net_attach(rig.net, rig.toy->dev);
+    bring_up("devemu0");
+    rig.fd = packet_socket("devemu0", ETH_P_IP, true);
+    rig.packet = g_new(Packet, 1);
+    packet_make(rig.packet, &rig_kind, 5000, 1448);
+    return rig;
+}
+
+static void rig_free(Rig *rig)
+{
+    close(rig->fd);
+    toy_free(rig->toy);
+    devemu_net_free(rig->net);
+    g_main_context_unref(rig->context);
+    g_free(rig->packet);
+}
+
+Test(tap, the_kernel_gets_a_long_frame_as_it_is)
+{
+    Rig rig = rig_new("ifname=devemu0");
+    const Packet *packet = rig.packet;
+    DevemuSlice slices[2] = {{packet->data, 54}, {packet->data + 54, packet->len - 54}};
+    g_autofree uint8_t *got = g_malloc(PACKET_MAX);
+    DevemuNetOffload offload;
+    DevemuNetStats stats;
+
+    cr_assert(devemu_send_packet(rig.toy->dev, &packet->offload, slices, 2, false));
+    cr_assert_eq(vnet_receive(rig.fd, &offload, got, PACKET_MAX), packet->len);
+    cr_assert_arr_eq(got, packet->data, packet->len);
+    cr_assert_eq(offload.gso, DEVEMU_GSO_TCPV4);
+    cr_assert_eq(offload.gso_size, 1448);
+    cr_assert(offload.needs_csum);
+    cr_assert_eq(offload.csum_start, packet->transport);
+    devemu_net_stats(rig.net, &stats);
+    cr_assert_eq(stats.frames_out, 1);
+    rig_free(&rig);
+}
+
+Test(tap, without_headers_the_kernel_gets_pieces)
+{
+    Rig rig = rig_new("ifname=devemu0,offload=off");
+    const Packet *packet = rig.packet;
+    DevemuSlice slice = {packet->data, packet->len};
+    g_autofree uint8_t *got = g_malloc(PACKET_MAX);
+    DevemuNetOffload offload;
+
+    cr_assert(devemu_send_packet(rig.toy->dev, &packet->offload, &slice, 1, false));
+    for (unsigned i = 0; i < 4; i++) {
+        ssize_t len = vnet_receive(rig.fd, &offload, got, PACKET_MAX);
+
+        cr_assert_eq(len, i < 3 ? 1502 : 54 + 656);
+        cr_assert_eq(offload.gso, DEVEMU_GSO_NONE);
+        packet_check(&rig_kind, got, (size_t)len);
+    }
+    rig_free(&rig);
+}
+
+/* What the driver accepts goes to the kernel when it changes, and the kernel does the rest. */
+Test(tap, the_kernel_hears_what_the_driver_takes)
+{
+    static const struct {
+        uint32_t offloads;
+        guint frames;
+    } steps[] = {{0, 4},
+                 {DEVEMU_OFFLOAD_CSUM, 4},
+                 {DEVEMU_OFFLOAD_CSUM | DEVEMU_OFFLOAD_TSO4, 1},
+                 {DEVEMU_OFFLOAD_CSUM | DEVEMU_OFFLOAD_TSO6, 4},
+                 {DEVEMU_OFFLOAD_ALL, 1},
+                 {0, 4}};
+    Rig rig = rig_new("ifname=devemu0");
+    const Packet *packet = rig.packet;
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(steps); i++) {
+        guint bytes = 0;
+
+        rig.toy->offloads = steps[i].offloads;
+        toy_settle(rig.context);
+        g_ptr_array_set_size(rig.toy->frames, 0);
+        g_array_set_size(rig.toy->metas, 0);
+        cr_assert_gt(vnet_send(rig.fd, &packet->offload, packet->data, packet->len), 0);
+        TOY_UNTIL(rig.context, rig.toy->frames->len == steps[i].frames);
+        for (guint f = 0; f < rig.toy->frames->len; f++) {
+            size_t len;
+            const uint8_t *frame = toy_frame(rig.toy, f, &len);
+            const DevemuNetOffload *meta = &g_array_index(rig.toy->metas, DevemuNetOffload, f);
+
+            bytes += (guint)len - 54;
+            cr_assert_eq(meta->gso, steps[i].frames == 1 ? DEVEMU_GSO_TCPV4 : DEVEMU_GSO_NONE);
+            cr_assert(!meta->needs_csum || (steps[i].offloads & DEVEMU_OFFLOAD_CSUM));
+            if (!meta->needs_csum) {
+                packet_check(&rig_kind, frame, len);
+            }
+        }
+        cr_assert_eq(bytes, 5000);
+    }
+    rig_free(&rig);
+}
+
+/* A long frame that waits while the driver changes its mind is cut. */
+Test(tap, what_waits_is_cut_for_a_driver_of_after)
+{
+    Rig rig = rig_new("ifname=devemu0");
+    const Packet *packet = rig.packet;
+    DevemuNetStats stats;
+
+    rig.toy->offloads = DEVEMU_OFFLOAD_ALL;
+    toy_settle(rig.context);
+    rig.toy->room = 0;
+    cr_assert_gt(vnet_send(rig.fd, &packet->offload, packet->data, packet->len), 0);
+    do {
+        g_main_context_iteration(rig.context, TRUE);
+        devemu_net_stats(rig.net, &stats);
+    } while (stats.waiting_frames == 0);
+    cr_assert_eq(stats.waiting_frames, 1);
+
+    rig.toy->offloads = 0;
+    rig.toy->room = 2;
+    devemu_send_ready(rig.toy->dev);
+    TOY_UNTIL(rig.context, rig.toy->frames->len == 2);
+    devemu_net_stats(rig.net, &stats);
+    cr_assert_eq(stats.waiting_frames, 2);
+    toy_make_room(rig.toy, 100);
+    TOY_UNTIL(rig.context, rig.toy->frames->len == 4);
+    for (guint f = 0; f < 4; f++) {
+        size_t len;
+        const uint8_t *frame = toy_frame(rig.toy, f, &len);
+
+        packet_check(&rig_kind, frame, len);
+    }
+    devemu_net_stats(rig.net, &stats);
+    cr_assert_eq(stats.waiting_frames + stats.waiting_bytes, 0);
+    rig_free(&rig);
 }
 
 Test(tap, what_the_system_refuses_is_named)
