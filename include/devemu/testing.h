@@ -7,6 +7,7 @@
 #ifndef DEVEMU_TESTING_H
 #define DEVEMU_TESTING_H
 
+#include <devemu/backends.h>
 #include <devemu/device.h>
 
 #ifdef __cplusplus
@@ -97,6 +98,10 @@ DEVEMU_API const char *devemu_fake_output(const DevemuFake *fake);
 DEVEMU_API void devemu_fake_clear_sent(DevemuFake *fake);
 /* Times that the backend was told "ready". */
 DEVEMU_API unsigned devemu_fake_readies(const DevemuFake *fake);
+
+/* The medium of the device, in every mode. Borrowed; it takes the fake's clock, and requests end as
+ * that goes on, in devemu_fake_advance() and its like. */
+DEVEMU_API void devemu_fake_set_block(DevemuFake *fake, DevemuBlock *block);
 
 /* MSIs so far, the last one's address and data. */
 DEVEMU_API unsigned devemu_fake_msis(const DevemuFake *fake, uint64_t *ret_addr,

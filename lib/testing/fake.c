@@ -50,7 +50,8 @@ struct DevemuFake {
     uint64_t msi_addr;
     uint32_t msi_data;
 
-    GPtrArray *sent; /* GBytes */
+    DevemuBlock *block; /* NULL: none */
+    GPtrArray *sent;    /* GBytes */
     GString *output;
     unsigned readies;
     unsigned guest_errors;
@@ -238,11 +239,21 @@ static const DevemuCharOps char_ops = {
 
 static void attach(DevemuFake *fake)
 {
+    if (fake->block) {
+        devemu_block_attach(fake->block, fake->dev);
+    }
     if (fake->model->is_char) {
         devemu_device_attach_char(fake->dev, &char_ops, fake);
     } else {
         devemu_device_attach_net(fake->dev, &net_ops, fake);
     }
+}
+
+void devemu_fake_set_block(DevemuFake *fake, DevemuBlock *block)
+{
+    fake->block = block;
+    devemu_block_set_clock(block, fake_now, fake);
+    devemu_block_attach(block, fake->dev);
 }
 
 /* --- making the device in each mode ------------------------------------------------ */
@@ -356,6 +367,9 @@ static void migrate(DevemuFake *fake)
     devemu_device_drain(fake->dev);
     state = devemu_device_save(fake->dev);
     waits = devemu_device_ready(fake->dev) == 0;
+    if (fake->block) {
+        devemu_block_attach(fake->block, NULL);
+    }
     devemu_device_free(fake->dev);
     fake->dev = fake->root = make(fake);
     fake->deadline = DEVEMU_NEVER;
@@ -565,71 +579,39 @@ DevemuAccess devemu_fake_access(const DevemuFake *fake)
     return fake->access;
 }
 
-static bool step(DevemuFake *fake, const DevemuStep *s, uint64_t *ret_got)
-{
-    uint64_t mask = s->mask ? s->mask : UINT64_MAX;
-
-    *ret_got = 0;
-    switch (s->kind) {
-    case DEVEMU_STEP_READ:
-        *ret_got = devemu_fake_read(fake, s->bank, s->at, s->size);
-        return ((*ret_got ^ s->value) & mask) == 0;
-    case DEVEMU_STEP_WRITE:
-        devemu_fake_write(fake, s->bank, s->at, s->size, s->value);
-        return true;
-    case DEVEMU_STEP_TIME:
-        devemu_fake_advance(fake, s->value);
-        return true;
-    case DEVEMU_STEP_LINE:
-        *ret_got = devemu_fake_line(fake, (unsigned)s->at);
-        return *ret_got == s->value;
-    default:
-        return false;
-    }
-}
-
-int devemu_fake_script(DevemuFake *fake, const DevemuStep *steps, size_t count)
-{
-    static const char *const names[] = {"read", "write", "time", "line"};
-
-    for (size_t i = 0; i < count; i++) {
-        uint64_t got;
-
-        if (!step(fake, &steps[i], &got)) {
-            fprintf(stderr,
-                    "%s: step %zu, %s of 0x%" G_GINT64_MODIFIER "x: got 0x%" G_GINT64_MODIFIER
-                    "x, expected 0x%" G_GINT64_MODIFIER "x\n",
-                    fake->model->name, i, names[steps[i].kind & 3], steps[i].at, got,
-                    steps[i].value);
-            return (int)i;
-        }
-    }
-    return -1;
-}
-
 /* --- time -------------------------------------------------------------------------- */
 
 /* At one moment a device may have several things to do, but not for ever. */
 #define STALL_LIMIT 100000
 
+static uint64_t next_deadline(const DevemuFake *fake)
+{
+    return fake->block ? MIN(fake->deadline, devemu_block_deadline(fake->block)) : fake->deadline;
+}
+
 static bool run_to(DevemuFake *fake, uint64_t target)
 {
     unsigned stalled = 0;
 
-    while (fake->deadline <= target) {
-        uint64_t before = fake->deadline;
+    while (next_deadline(fake) <= target) {
+        uint64_t before = next_deadline(fake);
 
         if (before > fake->now) {
             fake->now = before;
             stalled = 0;
         }
-        devemu_device_run(fake->root);
+        if (fake->block && devemu_block_deadline(fake->block) <= fake->now) {
+            devemu_block_run(fake->block);
+        }
+        if (fake->deadline <= fake->now) {
+            devemu_device_run(fake->root);
+        }
         if (++stalled > STALL_LIMIT) {
             g_error("%s does not let time go on at %" G_GUINT64_FORMAT " ns", fake->model->name,
                     fake->now);
         }
     }
-    return fake->deadline == DEVEMU_NEVER;
+    return next_deadline(fake) == DEVEMU_NEVER;
 }
 
 void devemu_fake_advance(DevemuFake *fake, uint64_t ns)
