@@ -2,7 +2,7 @@
 /*
  * device.c: a device's life, its host and its backends.
  */
-#include "internal.h"
+#include "virtio.h"
 
 GQuark devemu_error_quark(void)
 {
@@ -95,6 +95,7 @@ DevemuDevice *devemu_device_new_with(const DevemuModel *model, const DevemuSetti
         devemu_device_free(dev);
         return NULL;
     }
+    devemu_virtio_make(dev);
     power_on(dev);
     return dev;
 }
@@ -160,6 +161,7 @@ void devemu_device_free(DevemuDevice *dev)
     if (dev->model->finish) {
         dev->model->finish(dev->state);
     }
+    devemu_virtio_free(dev);
     devemu_banks_free(dev);
     g_clear_pointer(&dev->children, g_ptr_array_unref);
     g_clear_pointer(&dev->blobs, g_ptr_array_unref);

@@ -2,7 +2,7 @@
 /*
  * dma.c: bus master accesses, through windows where the host gives them.
  */
-#include "internal.h"
+#include "virtio.h"
 
 static inline const DevemuWindow *window_hit(const DevemuDevice *dev, uint64_t addr, size_t len,
                                              bool write)
@@ -120,6 +120,7 @@ bool devemu_dma_deferred(const DevemuDevice *dev)
 static void forget_windows(DevemuDevice *dev)
 {
     memset(dev->windows, 0, sizeof(dev->windows));
+    devemu_virtio_revoke(dev);
     for (unsigned i = 0; dev->children && i < dev->children->len; i++) {
         forget_windows(g_ptr_array_index(dev->children, i));
     }

@@ -5,11 +5,14 @@
  */
 #include "rehearse.h"
 
+#include "virtio.h"
+
 typedef struct Kept {
     DevemuDevice *dev;
     DevemuDevice core;
     void *state;
     uint16_t *input_counts;
+    DevemuVirtqueue *virtio;
 } Kept;
 
 /* --- ways out that lead nowhere ---------------------------------------------------- */
@@ -145,6 +148,7 @@ static void keep(DevemuRehearsal *r, DevemuDevice *dev)
     Kept kept = {.dev = dev};
 
     memcpy(&kept.core, dev, sizeof(*dev));
+    kept.virtio = devemu_virtio_keep(dev);
     kept.state = g_memdup2(dev->state, dev->model->state_size);
     if (dev->input_counts) {
         kept.input_counts =
@@ -163,6 +167,7 @@ static void put_back(const Kept *kept)
 
     memcpy(dev, &kept->core, sizeof(*dev));
     memcpy(dev->state, kept->state, dev->model->state_size);
+    devemu_virtio_put_back(dev, kept->virtio);
     g_free(kept->state);
     if (kept->input_counts) {
         memcpy(dev->input_counts, kept->input_counts,

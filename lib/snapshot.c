@@ -177,6 +177,9 @@ static GVariant *save_tree(const DevemuDevice *dev)
     GVariantBuilder builder;
     Saving saving = {dev, &builder};
 
+    if (dev->model->saving) {
+        dev->model->saving(dev->state);
+    }
     g_variant_builder_init(&builder, G_VARIANT_TYPE_VARDICT);
     g_variant_builder_add(&builder, "{sv}", "model", g_variant_new_string(dev->model->name));
     g_variant_builder_add(&builder, "{sv}", "lines.inputs", g_variant_new_uint64(dev->inputs));

@@ -245,6 +245,7 @@ typedef struct DevemuChr DevemuChr;
  *     fd:N                         an open file descriptor, both ways; taken over
  *     file:PATH                    output to a new file; no input
  *     memory                       see devemu_chr_put() and devemu_chr_output()
+ *     random                       random bytes of the system, for virtio-rng
  *     null
  *
  * context NULL is the default one; a reference is kept. Free with devemu_chr_free().

@@ -12,7 +12,7 @@ extern "C" {
 /* Every model, in alphabetical order, ended by NULL. Static. */
 extern DEVEMU_API const DevemuModel *const devemu_models[];
 
-/* The model of that name ("am79c970a"), or NULL. */
+/* The model of that name ("am79c970a"), or NULL. '-' and '_' are the same. */
 DEVEMU_API const DevemuModel *devemu_model_find(const char *name);
 
 #ifdef __cplusplus

@@ -286,6 +286,32 @@ typedef struct DevemuIsa {
     uint8_t irq;       /* default interrupt, driven by output line 0; 0xff: none */
 } DevemuIsa;
 
+/*
+ * What a virtio device says of itself to its transport. Its banks 0 and 1 are those of virtio.h,
+ * bank 2 is its configuration space; models/virtio/virtio.h has them, and all that devices share.
+ */
+typedef struct DevemuVirtio {
+    uint16_t device_id;       /* virtio 1.4, 5: 1 network, 2 block ... */
+    uint16_t transitional_id; /* PCI Device ID of a transitional device (4.1.2.1); 0: modern only */
+    uint32_t class_code;      /* PCI class of the function */
+    bool in_order;            /* uses buffers in the order in which they came */
+    /* Feature bits of the device type that are offered, a function of the configuration. */
+    uint64_t (*offer)(const void *state);
+    /* Greatest Queue Size; 0: no such queue. Queues are numbered without holes. */
+    unsigned (*queue_size)(const void *state, unsigned queue);
+    /* Do these features go together? NULL: always. */
+    bool (*accept)(const void *state, uint64_t features);
+    /* DRIVER_OK: from now on the device may use buffers. May be NULL. */
+    void (*start)(void *state);
+    /* There may be available buffers: use a bounded number of them. */
+    void (*process)(void *state, unsigned queue);
+    /* Are buffers of the queue in use by a backend, so that its memory may still be touched? Then a
+     * reset lasts until virtio_idle(). NULL: never. */
+    bool (*busy)(const void *state, unsigned queue);
+    /* A queue was reset: buffers that are held are forgotten. NULL: none ever are. */
+    void (*queue_reset)(void *state, unsigned queue);
+} DevemuVirtio;
+
 struct DevemuModel {
     const char *name;         /* "am79c970a" */
     const char *title;        /* "AMD PCnet-PCI II Ethernet controller" */
@@ -316,6 +342,8 @@ struct DevemuModel {
     bool (*valid)(const void *state);
     /* After a load: compute what is not saved. */
     void (*loaded)(void *state);
+    /* Before a save: bring what stands outside the state (virtqueues) into it. */
+    void (*saving)(void *state);
     /* Buses only: free what plugging allocated. */
     void (*finish)(void *state);
 
@@ -359,7 +387,10 @@ struct DevemuModel {
     void (*forget)(DevemuDevice *bus, DevemuDevice *dev);
 
     const DevemuPci *pci; /* NULL: not a PCI device */
+    /* Where what it says to PCI depends on the state; NULL: pci says it all. */
+    const DevemuPci *(*pci_of)(const void *state);
     const DevemuIsa *isa;
+    const DevemuVirtio *virtio;
 
     bool is_net;   /* sends frames */
     bool is_char;  /* sends characters */
@@ -390,6 +421,12 @@ static inline void devemu_dma_order(void)
     __atomic_thread_fence(__ATOMIC_ACQ_REL);
 #endif
 }
+
+/* Virtqueue number `queue` of a virtio device (virtio.h), made with the device; NULL if there is
+ * none. Its DMA and its notifications are the device's: devemu_send_msi() with the queue's number.
+ */
+struct DevemuVirtqueue;
+DEVEMU_API struct DevemuVirtqueue *devemu_virtio_queue(const DevemuDevice *dev, unsigned queue);
 
 /* Nanoseconds of the host's clock. */
 DEVEMU_API uint64_t devemu_now(const DevemuDevice *dev);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * virtio.h: virtqueues as a device sees them (OASIS Virtual I/O Device, 1.2 and later).
+ * virtio.h: virtqueues as a device sees them, virtio devices as a transport sees them, and the
+ * transports (OASIS Virtual I/O Device, 1.4).
  *
  * A queue needs somebody's DMA and somebody to notify, and nothing else: no device, no transport.
  * It can be handed to another thread whole; all calls for one queue come from one thread at a time.
@@ -13,7 +14,7 @@
 #ifndef DEVEMU_VIRTIO_H
 #define DEVEMU_VIRTIO_H
 
-#include <devemu/host.h>
+#include <devemu/device.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -139,6 +140,72 @@ DEVEMU_API bool devemu_virtqueue_retake(DevemuVirtqueue *queue, unsigned id,
 /* Find the segments' windows again, by address and length: for a buffer that is kept over a
  * revoke() or in a snapshot. */
 DEVEMU_API void devemu_virtqueue_remap(DevemuVirtqueue *queue, const DevemuVirtqueueChain *chain);
+
+/* --- devices, as a transport sees them --------------------------------------------- */
+
+/*
+ * A device of a model with `virtio` is driven through two banks of registers, whatever the
+ * transport, and says that it used a buffer by DevemuHostOps.msi with the number of the queue, that
+ * its configuration changed with DEVEMU_VIRTIO_CONFIG_CHANGE. It knows no addresses but those of
+ * DMA.
+ */
+enum {
+    DEVEMU_VIRTIO_COMMON, /* bank: the registers below */
+    DEVEMU_VIRTIO_NOTIFY, /* bank: a write to byte 4 * n notifies queue n, whatever the value */
+    DEVEMU_VIRTIO_CONFIG, /* bank: the device's configuration space */
+    DEVEMU_VIRTIO_BANKS,  /* the first one that is the model's own business */
+};
+
+#define DEVEMU_VIRTIO_QUEUES        64u
+#define DEVEMU_VIRTIO_CONFIG_CHANGE 0xffffu
+
+/* Registers of the bank COMMON: the common configuration of 4.1.4.3 without the interrupt vectors
+ * (0x10, 0x1a), which are the transport's, then some of ours. Little-endian numbers. */
+enum {
+    DEVEMU_VIRTIO_DEVICE_FEATURE_SELECT = 0x00, /* 4 bytes */
+    DEVEMU_VIRTIO_DEVICE_FEATURE = 0x04,
+    DEVEMU_VIRTIO_DRIVER_FEATURE_SELECT = 0x08,
+    DEVEMU_VIRTIO_DRIVER_FEATURE = 0x0c,
+    DEVEMU_VIRTIO_NUM_QUEUES = 0x12,        /* 2 */
+    DEVEMU_VIRTIO_DEVICE_STATUS = 0x14,     /* 1; 0 resets */
+    DEVEMU_VIRTIO_CONFIG_GENERATION = 0x15, /* 1 */
+    DEVEMU_VIRTIO_QUEUE_SELECT = 0x16,      /* 2 */
+    DEVEMU_VIRTIO_QUEUE_SIZE = 0x18,        /* 2 */
+    DEVEMU_VIRTIO_QUEUE_ENABLE = 0x1c,      /* 2; 0 stops the queue, where the transport lets it */
+    DEVEMU_VIRTIO_QUEUE_NOTIFY_OFF = 0x1e,  /* 2 */
+    DEVEMU_VIRTIO_QUEUE_DESC = 0x20,        /* 8 */
+    DEVEMU_VIRTIO_QUEUE_DRIVER = 0x28,
+    DEVEMU_VIRTIO_QUEUE_DEVICE = 0x30,
+    DEVEMU_VIRTIO_QUEUE_NOTIF_CONFIG_DATA = 0x38, /* 2 */
+    DEVEMU_VIRTIO_QUEUE_RESET = 0x3a,             /* 2 */
+    /* Where the selected queue stands, as devemu_virtqueue_position(). Written while the queue is
+     * off: where it goes on when it is enabled. */
+    DEVEMU_VIRTIO_QUEUE_POSITION = 0x40, /* 4 */
+    /* Its buffers in the device's hands, as devemu_virtqueue_in_flight(). */
+    DEVEMU_VIRTIO_QUEUE_IN_FLIGHT = 0x44, /* 2 */
+    DEVEMU_VIRTIO_QUEUE_MAX = 0x46,       /* 2; greatest Queue Size */
+    DEVEMU_VIRTIO_COMMON_BYTES = 0x48,
+};
+
+/* 2.1, Device Status Field. */
+enum {
+    DEVEMU_VIRTIO_ACKNOWLEDGE = 1,
+    DEVEMU_VIRTIO_DRIVER = 2,
+    DEVEMU_VIRTIO_DRIVER_OK = 4,
+    DEVEMU_VIRTIO_FEATURES_OK = 8,
+    DEVEMU_VIRTIO_NEEDS_RESET = 64,
+    DEVEMU_VIRTIO_FAILED = 128,
+};
+
+/*
+ * virtio over PCI (4.1): a model for a PCI function around a virtio device, which it takes over on
+ * success. devemu_pci_function_new() and devemu_pci_plug() do it by themselves for a virtio device.
+ * Options: "legacy=on|off" (transitional, where there is such a device; default on),
+ * "modern=on|off" (on; off is a legacy device), "vectors=N" (MSI-X; default one for each queue and
+ * one for the configuration; 0: none).
+ */
+DEVEMU_API DevemuDevice *devemu_virtio_pci_new(DevemuDevice *dev, const char *options,
+                                               GError **error);
 
 #ifdef __cplusplus
 }

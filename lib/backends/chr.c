@@ -202,8 +202,9 @@ DevemuChr *devemu_chr_new(const char *text, GMainContext *context, GError **erro
         const char *name;
         ChrMake *make;
     } kinds[] = {
-        {"fd", chr_fd_make},     {"file", chr_file_make}, {"memory", chr_memory_make},
-        {"null", chr_null_make}, {"pty", chr_pty_make},   {"stdio", chr_stdio_make},
+        {"fd", chr_fd_make},       {"file", chr_file_make}, {"memory", chr_memory_make},
+        {"null", chr_null_make},   {"pty", chr_pty_make},   {"random", chr_random_make},
+        {"stdio", chr_stdio_make},
     };
     size_t len;
 
@@ -216,7 +217,7 @@ DevemuChr *devemu_chr_new(const char *text, GMainContext *context, GError **erro
     }
     options_refuse(error,
                    "there is no character backend \"%s\"; there are fd:N, file:PATH, memory, null, "
-                   "pty, stdio",
+                   "pty, random, stdio",
                    text);
     return NULL;
 }

@@ -55,7 +55,8 @@ bool chr_nonblocking(const char *kind, int fd, GError **error);
 
 /* arg is what follows the kind and a colon or comma; NULL if nothing does. */
 typedef DevemuChr *ChrMake(const char *arg, GMainContext *context, GError **error);
-ChrMake chr_fd_make, chr_file_make, chr_stdio_make, chr_pty_make, chr_memory_make, chr_null_make;
+ChrMake chr_fd_make, chr_file_make, chr_stdio_make, chr_pty_make, chr_memory_make, chr_null_make,
+    chr_random_make;
 
 /* An error of DEVEMU_ERROR_BACKEND with the text of errno; NULL, for return. */
 void *chr_refuse(const char *what, GError **error);
