@@ -40,14 +40,15 @@ Test(rng, refuses_bytes_without_a_buffer_and_asks_when_there_is_one)
     OPEN(NULL);
     uint32_t id, len;
     uint64_t vector;
+    unsigned readies;
 
     cr_assert_eq(devemu_fake_receive(d->fake, bytes, 4), 0, "no driver");
     vd_start(d, 0);
     cr_assert_eq(devemu_fake_receive(d->fake, bytes, 4), 0, "no buffer");
     vd_add(d, 0, &(VdPiece){VD_DATA, 4, true}, 1);
-    cr_assert_eq(devemu_fake_readies(d->fake), 0);
+    readies = devemu_fake_readies(d->fake);
     vd_kick(d, 0);
-    cr_assert_eq(devemu_fake_readies(d->fake), 1);
+    cr_assert_eq(devemu_fake_readies(d->fake), readies + 1);
     cr_assert_eq(devemu_fake_receive(d->fake, bytes, 4), 4);
     cr_assert(vd_used(d, 0, &id, &len));
     cr_assert_eq(vd_notifications(d, &vector), 1);
