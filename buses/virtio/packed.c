@@ -107,6 +107,11 @@ void virtq_packed_push(DevemuVirtqueue *q, const DevemuVirtqueueChain *chain, ui
     }
 }
 
+void virtq_packed_skip(DevemuVirtqueue *q, unsigned places)
+{
+    step(q, &q->used, &q->used_wrap, places);
+}
+
 /* Driver and Device Event Suppression. The specification gives value 3 no meaning; it is taken as
  * ENABLE, as to notify once too often does no harm. */
 bool virtq_packed_flush(DevemuVirtqueue *q)

@@ -312,6 +312,23 @@ void devemu_virtqueue_remap(DevemuVirtqueue *q, const DevemuVirtqueueChain *chai
     }
 }
 
+void devemu_virtqueue_unpop(DevemuVirtqueue *q, const DevemuVirtqueueChain *chains, unsigned count)
+{
+    for (unsigned i = count; i-- > 0;) {
+        unsigned places = q->packed ? chains[i].descs : 1;
+
+        if (places > q->in_flight) {
+            return; /* reset meanwhile */
+        }
+        q->in_flight -= places;
+        if (q->packed && q->avail < places) {
+            q->avail_wrap = !q->avail_wrap;
+            q->avail = (uint16_t)(q->avail + q->size);
+        }
+        q->avail = (uint16_t)(q->avail - places);
+    }
+}
+
 void devemu_virtqueue_push(DevemuVirtqueue *q, const DevemuVirtqueueChain *chain, uint32_t written)
 {
     if (!ready(q) || q->in_flight == 0) {
@@ -321,6 +338,40 @@ void devemu_virtqueue_push(DevemuVirtqueue *q, const DevemuVirtqueueChain *chain
         virtq_packed_push(q, chain, written);
     } else {
         virtq_split_push(q, chain, written);
+    }
+}
+
+/* In a packed ring each is seen at once, so the first of them, behind which the driver does not
+ * look, is written last. */
+void devemu_virtqueue_push_together(DevemuVirtqueue *q, const DevemuVirtqueueChain *chains,
+                                    const uint32_t *written, unsigned count)
+{
+    uint16_t first = q->used, end;
+    bool first_wrap = q->used_wrap, end_wrap;
+
+    if (!q->packed || count < 2) {
+        for (unsigned i = 0; i < count; i++) {
+            devemu_virtqueue_push(q, &chains[i], written[i]);
+        }
+        return;
+    }
+    virtq_packed_skip(q, chains[0].descs);
+    for (unsigned i = 1; i < count; i++) {
+        devemu_virtqueue_push(q, &chains[i], written[i]);
+    }
+    end = q->used;
+    end_wrap = q->used_wrap;
+    q->used = first;
+    q->used_wrap = first_wrap;
+    devemu_virtqueue_push(q, &chains[0], written[0]);
+    q->used = end;
+    q->used_wrap = end_wrap;
+}
+
+void devemu_virtqueue_show(DevemuVirtqueue *q)
+{
+    if (q->since > 0 && !q->packed && ready(q)) {
+        virtq_split_show(q);
     }
 }
 

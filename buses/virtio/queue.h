@@ -72,10 +72,13 @@ bool virtq_indirect(DevemuVirtqueue *q, DevemuVirtqueueChain *chain, const Virtq
 unsigned virtq_split_pop(DevemuVirtqueue *q, DevemuVirtqueueChain *chains, unsigned count);
 bool virtq_split_retake(DevemuVirtqueue *q, unsigned id, DevemuVirtqueueChain *ret_chain);
 void virtq_split_push(DevemuVirtqueue *q, const DevemuVirtqueueChain *chain, uint32_t written);
+bool virtq_split_show(DevemuVirtqueue *q);
 bool virtq_split_flush(DevemuVirtqueue *q); /* true: notify */
 bool virtq_split_listen(DevemuVirtqueue *q, bool on);
 unsigned virtq_packed_pop(DevemuVirtqueue *q, DevemuVirtqueueChain *chains, unsigned count);
 void virtq_packed_push(DevemuVirtqueue *q, const DevemuVirtqueueChain *chain, uint32_t written);
+/* The next used place is behind so many. */
+void virtq_packed_skip(DevemuVirtqueue *q, unsigned places);
 bool virtq_packed_flush(DevemuVirtqueue *q);
 bool virtq_packed_listen(DevemuVirtqueue *q, bool on);
 

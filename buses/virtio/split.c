@@ -112,6 +112,13 @@ void virtq_split_push(DevemuVirtqueue *q, const DevemuVirtqueueChain *chain, uin
     }
 }
 
+/* The Virtqueue Used Ring: len, and the payload, before idx. */
+bool virtq_split_show(DevemuVirtqueue *q)
+{
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+    return virtq_write16(q, &q->device, IDX_AT, q->used);
+}
+
 /* Used Buffer Notification Suppression. */
 bool virtq_split_flush(DevemuVirtqueue *q)
 {
@@ -119,9 +126,7 @@ bool virtq_split_flush(DevemuVirtqueue *q)
     uint16_t word;
     unsigned since = q->since;
 
-    /* The Virtqueue Used Ring: len, and the payload, before idx. */
-    __atomic_thread_fence(__ATOMIC_RELEASE);
-    if (!virtq_write16(q, &q->device, IDX_AT, q->used)) {
+    if (!virtq_split_show(q)) {
         return false;
     }
     __atomic_thread_fence(__ATOMIC_SEQ_CST);

@@ -101,13 +101,23 @@ DEVEMU_API void devemu_virtqueue_revoke(DevemuVirtqueue *queue);
  * count does not say that there are no more. */
 DEVEMU_API unsigned devemu_virtqueue_pop(DevemuVirtqueue *queue, DevemuVirtqueueChain *chains,
                                          unsigned count);
+/* Give back the last `count` buffers that were popped, in the order of pop(): they are available as
+ * before. listen() before it asks for buffers behind them. */
+DEVEMU_API void devemu_virtqueue_unpop(DevemuVirtqueue *queue, const DevemuVirtqueueChain *chains,
+                                       unsigned count);
 /* The buffer is used; written is how many bytes, from the first device-writable one, were written.
  * The driver may see it from flush() on, or earlier. In order of pop() where VIRTIO_F_IN_ORDER is
  * negotiated. */
 DEVEMU_API void devemu_virtqueue_push(DevemuVirtqueue *queue, const DevemuVirtqueueChain *chain,
                                       uint32_t written);
+/* push() for each, in this order, but the driver sees all of them or none. */
+DEVEMU_API void devemu_virtqueue_push_together(DevemuVirtqueue *queue,
+                                               const DevemuVirtqueueChain *chains,
+                                               const uint32_t *written, unsigned count);
 /* Show the driver what was pushed, and notify it if it wants to be. */
 DEVEMU_API void devemu_virtqueue_flush(DevemuVirtqueue *queue);
+/* Show it, and leave it to a later flush() to notify, of this as well. */
+DEVEMU_API void devemu_virtqueue_show(DevemuVirtqueue *queue);
 
 /* Ask for available buffer notifications, or say that they are not needed (the driver may send them
  * all the same). listen() returns true if there is a buffer already: pop() again, as no

@@ -148,6 +148,102 @@ Test(queue, a_batch_ends_where_segments_end_and_loses_nothing)
     }
 }
 
+Test(queue, buffers_can_be_given_back_and_popped_again)
+{
+    EACH(d, 8, 0)
+    {
+        for (unsigned round = 0; round < 20; round++) {
+            DevemuVirtqueueChain chains[3], again[3];
+            uint32_t id, len;
+
+            for (unsigned i = 0; i < 3; i++) {
+                give(d, DATA_AT, 1, 1, 16);
+            }
+            cr_assert_eq(devemu_virtqueue_pop(d->queue, chains, 3), 3);
+            cr_assert_not(devemu_virtqueue_listen(d->queue));
+            devemu_virtqueue_unpop(d->queue, chains + 1, 2);
+            cr_assert_eq(devemu_virtqueue_in_flight(d->queue), mode & 1 ? 2 : 1);
+            cr_assert_eq(devemu_virtqueue_pop(d->queue, again, 3), 2);
+            for (unsigned i = 0; i < 3; i++) {
+                cr_assert(i == 0 || again[i - 1].id == chains[i].id);
+                devemu_virtqueue_push(d->queue, &chains[i], i);
+            }
+            devemu_virtqueue_flush(d->queue);
+            for (unsigned i = 0; i < 3; i++) {
+                cr_assert(take(d, &id, &len));
+                cr_assert_eq(id, chains[i].id);
+            }
+            cr_assert_null(devemu_virtqueue_broken(d->queue));
+        }
+    }
+}
+
+/* Network device, "Processing of Incoming Packets": buffers of one packet are seen together. In a
+ * packed ring each is seen as it is written, so the first one must be the last: the driver looks
+ * before each access. */
+static unsigned seen_early;
+
+static void look_early(Driver *d, uint64_t addr, size_t len)
+{
+    uint32_t id, bytes;
+
+    (void)addr;
+    (void)len;
+    seen_early += take(d, &id, &bytes);
+}
+
+Test(queue, buffers_of_one_packet_are_seen_together)
+{
+    EACH(d, 8, 0)
+    {
+        for (unsigned round = 0; round < 20; round++) {
+            static const uint32_t written[] = {11, 22, 33};
+            DevemuVirtqueueChain chains[3];
+            uint32_t id, len;
+
+            for (unsigned i = 0; i < 3; i++) {
+                give(d, DATA_AT, 0, 1, 16);
+            }
+            cr_assert_eq(devemu_virtqueue_pop(d->queue, chains, 3), 3);
+            seen_early = 0;
+            d->meddle = look_early;
+            devemu_virtqueue_push_together(d->queue, chains, written, 3);
+            d->meddle = NULL;
+            cr_assert_eq(seen_early, 0);
+            devemu_virtqueue_show(d->queue);
+            for (unsigned i = 0; i < 3; i++) {
+                cr_assert(take(d, &id, &len));
+                cr_assert_eq(id, chains[i].id);
+                cr_assert_eq(len, written[i]);
+            }
+            devemu_virtqueue_flush(d->queue);
+            cr_assert_eq(devemu_virtqueue_in_flight(d->queue), 0);
+        }
+    }
+}
+
+/* What is shown is seen, and the notification for it comes with the next flush. */
+Test(queue, used_buffers_can_be_shown_without_a_notification)
+{
+    EACH(d, 8, 0)
+    {
+        DevemuVirtqueueChain chain;
+        uint32_t id, len;
+        unsigned before = d->notified;
+
+        give(d, DATA_AT, 0, 1, 16);
+        chain = pop_one(d);
+        devemu_virtqueue_push(d->queue, &chain, 5);
+        devemu_virtqueue_show(d->queue);
+        cr_assert(take(d, &id, &len));
+        cr_assert_eq(d->notified, before);
+        devemu_virtqueue_flush(d->queue);
+        cr_assert_eq(d->notified, before + 1);
+        devemu_virtqueue_flush(d->queue);
+        cr_assert_eq(d->notified, before + 1);
+    }
+}
+
 Test(queue, indirect_tables_are_followed_and_their_write_flag_ignored)
 {
     EACH(d, 4, indirect)
