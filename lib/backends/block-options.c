@@ -25,6 +25,7 @@ static const struct {
     const char *first; /* the option that stands behind the colon */
     BlockMake *make;
 } kinds[] = {
+    {"file", "path", block_file_make},
     {"memory", "size", block_memory_make},
     {"null", "size", block_null_make},
 };
@@ -78,6 +79,13 @@ bool block_finish_info(DevemuBlock *block, const BlockCommon *common, GError **e
     info->write_zeroes = info->write_zeroes && !info->read_only;
     info->secure_erase = info->secure_erase && !info->read_only;
     return common->lifetime == NULL || set_lifetime(info, common->lifetime, error);
+}
+
+bool block_cache_good(const char *kind, const char *text, GError **error)
+{
+    return text == NULL || strcmp(text, "writeback") == 0 || strcmp(text, "writethrough") == 0 ||
+           options_refuse(error, "%s: cache=%s is not known; there are writeback and writethrough",
+                          kind, text);
 }
 
 /* --- by name ----------------------------------------------------------------------- */

@@ -79,6 +79,7 @@ BlockRequest *block_request_new(DevemuBlock *block, const DevemuBlockRequest *fr
     request->value = request->done = 0;
     request->stage = 0;
     request->due_ns = 0;
+    request->bounce = NULL;
     return request;
 }
 

@@ -418,6 +418,9 @@ static bool loop_due(void *owner, gint *ret_timeout_ms)
     const DevemuBlock *block = owner;
     uint64_t now;
 
+    if (block->unkicked) {
+        *ret_timeout_ms = 1; /* the system did not take it just now */
+    }
     if (block->clock || (block->done.head == NULL && !block->telling)) {
         return false;
     }

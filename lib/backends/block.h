@@ -18,6 +18,22 @@
 
 typedef struct BlockRequest BlockRequest;
 
+/* A system call of a request to a file. */
+typedef enum BlockStepKind {
+    BLOCK_STEP_READ,
+    BLOCK_STEP_WRITE,
+    BLOCK_STEP_SYNC,
+    BLOCK_STEP_ALLOCATE, /* fallocate() */
+} BlockStepKind;
+
+typedef struct BlockStep {
+    BlockStepKind kind;
+    const struct iovec *iov;
+    size_t count;
+    uint64_t at, len;
+    int flags; /* RWF_* or FALLOC_FL_* */
+} BlockStep;
+
 struct BlockRequest {
     BlockRequest *next; /* in the list that it is in */
     DevemuBlock *block;
@@ -37,10 +53,14 @@ struct BlockRequest {
     size_t room; /* in iov */
 
     /* The kind's, zero at first. */
-    uint64_t done;     /* bytes */
-    unsigned stage;    /* what comes next */
-    int result;        /* of a worker */
-    uint8_t *bounce;   /* memory of the medium's own, g_free() by the kind */
+    uint64_t done;  /* bytes */
+    unsigned stage; /* what comes next */
+    int result;     /* of a worker */
+    BlockStep step;
+    void *bounce; /* memory of the kind's own in place of the device's; iov is then `one` */
+    struct iovec one;
+    struct iovec *user_iov; /* the device's */
+    size_t user_count;
     struct iovec *cut; /* the rest of iov, owned; with cut_room */
     size_t cut_room;
 };
@@ -155,6 +175,9 @@ void *block_new(size_t size, const BlockClass *class, const BlockCommon *common,
 void block_done(BlockRequest *request, int status);
 /* info is whole: what options change in it. False if they do not fit. */
 bool block_finish_info(DevemuBlock *block, const BlockCommon *common, GError **error);
+
+/* Is text, which may be NULL, a choice of the option "cache"? */
+bool block_cache_good(const char *kind, const char *text, GError **error);
 
 /* settings are those that not every kind has. */
 typedef DevemuBlock *BlockMake(const DevemuSetting *settings, const BlockCommon *common,
