@@ -28,6 +28,8 @@ static const struct {
     {"file", "path", block_file_make},
     {"memory", "size", block_memory_make},
     {"null", "size", block_null_make},
+    {"nbd", "uri", block_nbd_make},
+    {"qcow2", "path", block_qcow2_make},
 };
 
 /* --- what the options say of the medium -------------------------------------------- */
