@@ -129,7 +129,7 @@ static uint16_t usual_command(const struct pci_function *s)
 static bool function_fill(struct pci_function *s, DevemuDevice *dev, GError **error)
 {
     s->child = dev;
-    s->pci = dev->model->pci;
+    s->pci = devemu_pci_of(dev);
     if (!size_all(s, error) || !pci_config_layout(s, error)) {
         return false;
     }
@@ -145,14 +145,14 @@ static bool function_fill(struct pci_function *s, DevemuDevice *dev, GError **er
     return true;
 }
 
-DevemuDevice *devemu_pci_function_new(DevemuDevice *dev, GError **error)
+/* Around what says itself what it is to PCI. */
+static DevemuDevice *function_around(DevemuDevice *dev, GError **error)
 {
     DevemuHostOps ops = pci_below_ops(false), bridged = pci_below_ops(true);
     DevemuDevice *function;
     struct pci_function *s;
 
-    g_return_val_if_fail(dev != NULL && dev->parent == NULL, NULL);
-    if (dev->model->pci == NULL) {
+    if (devemu_pci_of(dev) == NULL) {
         bad_model(dev->model, "not a PCI device", error);
         return NULL;
     }
@@ -176,6 +176,25 @@ DevemuDevice *devemu_pci_function_new(DevemuDevice *dev, GError **error)
         devemu_device_adopt(function, s->secondary, &bridged, function, "bus");
     }
     pci_function_changed(s);
+    return function;
+}
+
+DevemuDevice *devemu_pci_function_new(DevemuDevice *dev, GError **error)
+{
+    DevemuDevice *transport, *function;
+
+    g_return_val_if_fail(dev != NULL && dev->parent == NULL, NULL);
+    if (dev->model->virtio == NULL) {
+        return function_around(dev, error);
+    }
+    transport = devemu_virtio_pci_new(dev, NULL, error);
+    if (transport == NULL) {
+        return NULL;
+    }
+    function = function_around(transport, error);
+    if (function == NULL) {
+        devemu_bus_unplug(dev);
+    }
     return function;
 }
 

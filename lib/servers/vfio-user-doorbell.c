@@ -22,10 +22,10 @@ enum {
 
 static const DevemuBank *bank_of(const DevemuVfioUser *s, unsigned region)
 {
-    const DevemuModel *model = devemu_device_model(devemu_device_child(s->function, 0));
-    unsigned bank = region < 6 ? model->pci->bars[region].bank : 0;
+    const DevemuDevice *dev = devemu_device_child(s->function, 0);
+    unsigned bank = region < 6 ? devemu_pci_of(dev)->bars[region].bank : 0;
 
-    return bank ? &model->banks[bank - 1] : NULL;
+    return bank ? &devemu_device_model(dev)->banks[bank - 1] : NULL;
 }
 
 static void add(DevemuVfioUser *s, unsigned region, const DevemuReg *reg, unsigned index)

@@ -216,7 +216,7 @@ static unsigned power_of_two(unsigned n)
 
 void vfio_irqs_init(DevemuVfioUser *s)
 {
-    const DevemuPci *pci = devemu_device_model(devemu_device_child(s->function, 0))->pci;
+    const DevemuPci *pci = devemu_pci_of(devemu_device_child(s->function, 0));
     const unsigned counts[VFIO_IRQS] = {
         [VFIO_IRQ_INTX] = pci->interrupt_pin ? 1 : 0,
         [VFIO_IRQ_MSI] = power_of_two(pci->msi_vectors),
