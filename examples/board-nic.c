@@ -32,7 +32,7 @@ static DeviceText *read_nic(const char *text, GError **error)
     g_autofree char *name = g_strndup(text, strcspn(text, ","));
     const DevemuModel *model = devemu_model_find(name);
 
-    if (model == NULL || !model->is_net || !model->pci) {
+    if (model == NULL || !model->is_net || (!model->pci && !model->virtio)) {
         g_set_error(error, DEVEMU_ERROR, DEVEMU_ERROR_MODEL,
                     "NIC: there is no PCI network card '%s'; try am79c970a", name);
         return NULL;
@@ -46,24 +46,23 @@ static DevemuDevice *make_nic(Board *board, const BoardConfig *config, const cha
     g_autoptr(DeviceText) text = read_nic(line, error);
     bool record = config->record && board->nics->len == 0;
     DevemuDevice *dev;
-    DevemuNet *net;
+    DeviceBackend backend;
 
     if (text == NULL || !check_nic_rom(text, error)) {
         return NULL;
     }
-    net = device_text_net(text, config->context, error);
-    if (net == NULL) {
+    if (!device_text_backend(text, config->context, &backend, error)) {
         if (!text->named) {
             g_prefix_error(error, "NIC: ");
         }
         return NULL;
     }
-    g_ptr_array_add(board->nets, net);
-    devemu_net_set_clock(net, config->clock, config->opaque);
+    g_ptr_array_add(board->nets, backend.net);
+    devemu_net_set_clock(backend.net, config->clock, config->opaque);
     dev = record ? devemu_recorder_new(text->model, text->own, config->record, 0, error)
                  : devemu_device_new(text->model, text->own, error);
     if (dev) {
-        devemu_net_attach(net, dev);
+        devemu_net_attach(backend.net, dev);
     }
     return dev;
 }

@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#define TRANSPORT "pci."
+
 static bool has_property(const DevemuModel *model, const char *name)
 {
     for (const DevemuProperty *p = model->properties; p && p->name; p++) {
@@ -24,27 +26,38 @@ static void append_option(GString *to, const DevemuSetting *setting)
     g_string_append_printf(to, "%s%s=%s", to->len ? "," : "", setting->name, text);
 }
 
-/* What a model without a network does not know is its own, too, so that it says so. */
+static bool has_backend(const DevemuModel *model)
+{
+    return model->is_net || model->is_char || model->is_block;
+}
+
+/* What a model without a backend does not know is its own, too, so that it says so. */
 static void split(DeviceText *text, const DevemuSetting *settings)
 {
-    GString *own = g_string_new(NULL), *network = g_string_new("null");
+    GString *own = g_string_new(NULL), *backend = g_string_new("null");
+    GString *transport = g_string_new(NULL);
     g_autoptr(GString) rest = g_string_new(NULL);
 
     for (const DevemuSetting *s = settings; s->name; s++) {
-        if (!text->model->is_net || has_property(text->model, s->name)) {
+        if (text->model->virtio && g_str_has_prefix(s->name, TRANSPORT)) {
+            const DevemuSetting plain = {.name = s->name + strlen(TRANSPORT), .text = s->text};
+
+            append_option(transport, &plain);
+        } else if (!has_backend(text->model) || has_property(text->model, s->name)) {
             append_option(own, s);
         } else if (strcmp(s->name, "backend") == 0) {
             text->named = true;
-            g_string_assign(network, s->text);
+            g_string_assign(backend, s->text);
         } else {
             append_option(rest, s);
         }
     }
     if (rest->len) {
-        g_string_append_printf(network, ",%s", rest->str);
+        g_string_append_printf(backend, ",%s", rest->str);
     }
     text->own = g_string_free(own, FALSE);
-    text->network = g_string_free(network, !text->model->is_net);
+    text->transport = g_string_free(transport, FALSE);
+    text->backend = g_string_free(backend, !has_backend(text->model));
 }
 
 DeviceText *device_text_new(const char *text, GError **error)
@@ -75,18 +88,57 @@ void device_text_free(DeviceText *text)
 {
     if (text) {
         g_free(text->own);
-        g_free(text->network);
+        g_free(text->backend);
+        g_free(text->transport);
         g_free(text);
     }
 }
 
-DevemuNet *device_text_net(const DeviceText *text, GMainContext *context, GError **error)
+bool device_text_backend(const DeviceText *text, GMainContext *context, DeviceBackend *ret_backend,
+                         GError **error)
 {
-    DevemuNet *net = devemu_net_new(text->network, context, error);
+    bool made = true;
 
-    if (net == NULL && !text->named) {
+    memset(ret_backend, 0, sizeof(*ret_backend));
+    if (text->model->is_net) {
+        ret_backend->net = devemu_net_new(text->backend, context, error);
+        made = ret_backend->net != NULL;
+    } else if (text->model->is_char) {
+        ret_backend->chr = devemu_chr_new(text->backend, context, error);
+        made = ret_backend->chr != NULL;
+    } else if (text->model->is_block) {
+        if (!text->named) {
+            g_set_error(error, DEVEMU_ERROR, DEVEMU_ERROR_OPTION,
+                        "%s needs a medium: backend=file:PATH, or backend=memory:SIZE",
+                        text->model->name);
+            return false;
+        }
+        ret_backend->block = devemu_block_new(text->backend, context, error);
+        made = ret_backend->block != NULL;
+    }
+    if (!made && !text->named) {
         g_prefix_error(error,
                        "not all of that is of %s, and backend= is not given: ", text->model->name);
     }
-    return net;
+    return made;
+}
+
+void device_backend_attach(const DeviceBackend *backend, DevemuDevice *dev)
+{
+    if (backend->net) {
+        devemu_net_attach(backend->net, dev);
+    }
+    if (backend->chr) {
+        devemu_chr_attach(backend->chr, dev);
+    }
+    if (backend->block) {
+        devemu_block_attach(backend->block, dev);
+    }
+}
+
+void device_backend_clear(DeviceBackend *backend)
+{
+    g_clear_pointer(&backend->net, devemu_net_free);
+    g_clear_pointer(&backend->chr, devemu_chr_free);
+    g_clear_pointer(&backend->block, devemu_block_free);
 }

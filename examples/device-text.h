@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * device-text.h: a device as people write it, "MODEL,name=value,...": options that the model knows
- * are its own, backend= names its network, and the rest is the network's.
+ * are its own, backend= names its network, characters or medium, and the rest is that one's. Those
+ * that begin with "pci." are for virtio's PCI transport.
  */
 #ifndef EXAMPLES_DEVICE_TEXT_H
 #define EXAMPLES_DEVICE_TEXT_H
@@ -11,17 +12,28 @@
 
 typedef struct DeviceText {
     const DevemuModel *model;
-    char *own;     /* for devemu_device_new() */
-    char *network; /* for devemu_net_new(); NULL: a model without a network */
-    bool named;    /* backend= was given */
+    char *own;       /* for devemu_device_new() */
+    char *backend;   /* for devemu_net_new() and its like; NULL: a model without one */
+    char *transport; /* for devemu_virtio_pci_new() */
+    bool named;      /* backend= was given */
 } DeviceText;
+
+/* What is on the other side of a device; at most one of them. */
+typedef struct DeviceBackend {
+    DevemuNet *net;
+    DevemuChr *chr;
+    DevemuBlock *block;
+} DeviceBackend;
 
 /* NULL and one sentence in error; free with device_text_free(). */
 DeviceText *device_text_new(const char *text, GError **error);
 void device_text_free(DeviceText *text);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DeviceText, device_text_free)
 
-/* The network that it asks for. */
-DevemuNet *device_text_net(const DeviceText *text, GMainContext *context, GError **error);
+/* The backend that it asks for, not yet attached. */
+bool device_text_backend(const DeviceText *text, GMainContext *context, DeviceBackend *ret_backend,
+                         GError **error);
+void device_backend_attach(const DeviceBackend *backend, DevemuDevice *dev);
+void device_backend_clear(DeviceBackend *backend);
 
 #endif

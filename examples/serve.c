@@ -12,8 +12,6 @@
  */
 #include "serve.h"
 
-#include "device-text.h"
-
 #include <glib-unix.h>
 #include <signal.h>
 #include <string.h>
@@ -128,35 +126,50 @@ static DevemuDevice *make_device(Served *s, const DeviceText *text, GError **err
 {
     DevemuDevice *dev;
 
-    if (text->model->pci == NULL) {
+    if (text->model->pci == NULL && text->model->virtio == NULL) {
         refuse(error, "'%s' is no PCI device; vfio-user has no other", text->model->name);
         return NULL;
     }
     dev = devemu_device_new(text->model, text->own, error);
-    if (dev == NULL || text->network == NULL) {
-        return dev;
+    if (dev == NULL) {
+        return NULL;
     }
-    s->net = device_text_net(text, s->context, error);
-    if (s->net == NULL) {
+    if (!device_text_backend(text, s->context, &s->backend, error)) {
         devemu_device_free(dev);
         return NULL;
     }
-    devemu_net_attach(s->net, dev);
+    device_backend_attach(&s->backend, dev);
     return dev;
+}
+
+/* What goes into the function: the device, or virtio's transport around it. */
+static DevemuDevice *make_transport(DevemuDevice *dev, const DeviceText *text, GError **error)
+{
+    DevemuDevice *transport =
+        text->model->virtio ? devemu_virtio_pci_new(dev, text->transport, error) : dev;
+
+    if (transport == NULL) {
+        devemu_device_free(dev);
+    }
+    return transport;
 }
 
 static bool fill(Served *s, const GPtrArray *served, const char *line, GError **error)
 {
     g_autoptr(DeviceText) text = device_text_new(line, error);
-    DevemuDevice *dev = text ? make_device(s, text, error) : NULL;
+    DevemuDevice *dev = text ? make_device(s, text, error) : NULL, *top;
 
     if (dev == NULL) {
         return false;
     }
     name_device(dev, served);
-    s->server = devemu_vfio_user_new(dev, s->address, s->context, error);
+    top = make_transport(dev, text, error);
+    if (top == NULL) {
+        return false;
+    }
+    s->server = devemu_vfio_user_new(top, s->address, s->context, error);
     if (s->server == NULL) {
-        devemu_device_free(dev);
+        devemu_device_free(top);
         return false;
     }
     s->dev = dev;
@@ -173,7 +186,7 @@ static void served_free(gpointer opaque)
         g_thread_join(s->thread);
     }
     devemu_vfio_user_free(s->server);
-    devemu_net_free(s->net);
+    device_backend_clear(&s->backend);
     g_clear_pointer(&s->loop, g_main_loop_unref);
     g_main_context_unref(s->context);
     g_free(s->address);

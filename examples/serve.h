@@ -7,12 +7,14 @@
 
 #include <devemu/backends.h>
 #include <devemu/devemu.h>
+#include "device-text.h"
+
 #include <devemu/vfio-user.h>
 
 /* A device at its socket. */
 typedef struct Served {
     DevemuDevice *dev; /* of the server */
-    DevemuNet *net;    /* or NULL */
+    DeviceBackend backend;
     DevemuVfioUser *server;
     char *address;
     GMainContext *context;

@@ -222,12 +222,6 @@ static inline bool devemu_device_is_below(const DevemuDevice *dev, const DevemuD
     }
     return dev != NULL;
 }
-/* What the device says to PCI, NULL if it is no PCI device. */
-static inline const DevemuPci *devemu_pci_of(const DevemuDevice *dev)
-{
-    return dev->model->pci_of ? dev->model->pci_of(dev->state) : dev->model->pci;
-}
-
 const DevemuHostOps *devemu_device_host_ops(const DevemuDevice *dev, void **ret_host);
 /* A table that passes DMA and MSI from a child on to the host of a bus; host is the bus. Clock, log
  * and trace need no passing: the library asks the nearest host above that has them. */

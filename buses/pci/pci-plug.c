@@ -4,6 +4,8 @@
  */
 #include "pci.h"
 
+#include <devemu/virtio.h>
+
 static bool bad_model(const DevemuModel *model, const char *what, GError **error)
 {
     g_set_error(error, DEVEMU_ERROR, DEVEMU_ERROR_MODEL, "%s: %s", model->name, what);
@@ -124,6 +126,12 @@ static uint16_t usual_command(const struct pci_function *s)
         mask |= COMMAND_IO | COMMAND_MEMORY;
     }
     return (uint16_t)mask;
+}
+
+const DevemuPci *devemu_pci_of(const DevemuDevice *dev)
+{
+    g_return_val_if_fail(dev != NULL, NULL);
+    return dev->model->pci_of ? dev->model->pci_of(dev->state) : dev->model->pci;
 }
 
 static bool function_fill(struct pci_function *s, DevemuDevice *dev, GError **error)

@@ -422,6 +422,9 @@ static DevemuAccess window_read(void *state, uint64_t at, unsigned size, uint64_
 {
     const struct virtio_pci *s = state;
 
+    if (at < WINDOW_DATA) {
+        return DEVEMU_ACCESS_SIZE; /* bytes side by side */
+    }
     if (!window_open(s, at, size)) {
         *ret_value = 0;
         return DEVEMU_ACCESS_OK;
@@ -434,6 +437,9 @@ static DevemuAccess window_write(void *state, uint64_t at, unsigned size, uint64
 {
     const struct virtio_pci *s = state;
 
+    if (at < WINDOW_DATA) {
+        return DEVEMU_ACCESS_SIZE;
+    }
     if (window_open(s, at, size)) {
         devemu_device_write(s->dev, window_bank(s), devemu_le32(s->window_offset), size, value);
     }
@@ -597,8 +603,7 @@ static bool transport_valid(const void *state)
             return false;
         }
     }
-    return s->config_vector == vector_of(s, s->config_vector) &&
-           s->isr <= (ISR_QUEUE | ISR_CONFIG);
+    return s->config_vector == vector_of(s, s->config_vector) && s->isr <= (ISR_QUEUE | ISR_CONFIG);
 }
 
 static void transport_loaded(void *state)
@@ -655,8 +660,7 @@ static void fill_pci(struct virtio_pci *s)
 
     s->pci = (DevemuPci){
         .vendor = VENDOR,
-        .device =
-            (uint16_t)(s->legacy ? virtio->transitional_id : 0x1040 + virtio->device_id),
+        .device = (uint16_t)(s->legacy ? virtio->transitional_id : 0x1040 + virtio->device_id),
         .subsystem_vendor = VENDOR,
         .subsystem = (uint16_t)(s->legacy ? virtio->device_id : 0x1100),
         .revision = s->legacy ? 0 : 1,

@@ -120,6 +120,10 @@ DEVEMU_API bool devemu_pci_plug(DevemuDevice *bus, DevemuDevice *dev, int devfn,
  * configuration space; banks 1..6 are the BARs, bank 7 the expansion ROM. Output line 0 is INTx. */
 DEVEMU_API DevemuDevice *devemu_pci_function_new(DevemuDevice *dev, GError **error);
 
+/* What a device says of itself to PCI; NULL if it cannot be a function by itself. Lives as long as
+ * the device. */
+DEVEMU_API const DevemuPci *devemu_pci_of(const DevemuDevice *dev);
+
 typedef struct DevemuPciBarInfo {
     uint64_t size; /* bytes, a power of two */
     uint64_t base; /* as the guest placed it, whether or not it is decoded */

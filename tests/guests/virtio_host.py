@@ -178,6 +178,34 @@ def built_in(host, _build, _log):
     return sum((lines[name] for name in host.devices), [])
 
 
+# --- ours, behind vfio-user
+
+
+def texts(host):
+    """What serve is told, by device."""
+    ring = f"packed={host.packed}"
+    return {
+        "rng": f"virtio-rng,{ring},backend=random",
+        "blk": f"virtio-blk,{ring},serial=devemu-rig,queues=2,backend=file:{host.disk}",
+        "net": f"virtio-net,{ring},mac={MACS[0]},backend=slirp",
+        "net1": f"virtio-net,{ring},mac={MACS[1]},backend=tap,ifname={rig.TAP}",
+        "balloon": f"virtio-balloon,{ring}",
+        "input": f"virtio-input,{ring}",
+    }
+
+
+def vfio_user(host, build, log):
+    words, sockets, devices = [], [], []
+    for name in host.devices:
+        for device in ["net", "net1"] if name == "net" else [name]:
+            path = f"{host.tmp}/{device}.sock"
+            words += [f"vfio-user:{path}", texts(host)[device]]
+            sockets.append(path)
+            devices += rig.socket_device(path)
+    host.machine.append(rig.serve(build, log, *words, sockets=sockets))
+    return devices
+
+
 # --- over vhost-user: sockets of back ends, as pairs of device and path
 
 TYPES = {"net": 1, "net1": 1, "blk": 2, "console": 3, "rng": 4, "balloon": 5, "input": 18, "vsock": 19}
