@@ -159,11 +159,11 @@ static size_t put_field(Fuzz *f, Kind kind, uint8_t *to)
     }
     for (size_t i = 0; i < G_N_ELEMENTS(wide); i++) {
         if (kind == wide[i]) {
-            vfio_put64(to, value);
+            server_put64(to, value);
             return 8;
         }
     }
-    vfio_put32(to, (uint32_t)value);
+    server_put32(to, (uint32_t)value);
     return 4;
 }
 
@@ -277,9 +277,9 @@ static size_t put_data(Fuzz *f, const Row *row, size_t at)
     size_t len = take(f);
 
     if (row->command == VFIO_USER_REGION_WRITE && len < 192) {
-        len = vfio_get32(f->payload + 12) & 0xff;
+        len = server_get32(f->payload + 12) & 0xff;
     } else if (row->command == VFIO_USER_MIG_DATA_WRITE && len < 192) {
-        len = vfio_get32(f->payload + 4) & 0xff;
+        len = server_get32(f->payload + 4) & 0xff;
     }
     for (size_t i = 0; i < len; i++) {
         f->payload[at + i] = take(f);
@@ -301,10 +301,10 @@ static void send_message(Fuzz *f, const Row *row)
     }
     len = row->data ? put_data(f, row, len) : len;
     fd_count = row->fds || (how & 0x20) ? take_fds(f, fds) : 0;
-    vfio_put16(message, ++f->id);
-    vfio_put16(message + 2, row->command);
-    vfio_put32(message + 4, (uint32_t)(VFIO_HEADER_BYTES + len));
-    vfio_put32(message + 8, how & 3 ? 0 : VFIO_FLAG_NO_REPLY);
+    server_put16(message, ++f->id);
+    server_put16(message + 2, row->command);
+    server_put32(message + 4, (uint32_t)(VFIO_HEADER_BYTES + len));
+    server_put32(message + 8, how & 3 ? 0 : VFIO_FLAG_NO_REPLY);
     if ((how & 0xc0) == 0xc0) {
         message[4 + take(f) % 8] = take(f); /* size or flags are wrong */
     }
@@ -334,13 +334,13 @@ static void listen_to(Fuzz *f)
 
     while ((got = recv(f->fd, bytes, sizeof(bytes), MSG_DONTWAIT)) > 0) {
         for (size_t at = 0; at + VFIO_HEADER_BYTES + 16 <= (size_t)got;) {
-            uint32_t size = vfio_get32(bytes + at + 4);
+            uint32_t size = server_get32(bytes + at + 4);
 
-            if ((vfio_get32(bytes + at + 8) & VFIO_FLAG_TYPE) == VFIO_TYPE_COMMAND) {
-                f->asked_id = vfio_get16(bytes + at);
-                f->asked_command = vfio_get16(bytes + at + 2);
-                f->asked[0] = vfio_get64(bytes + at + 16);
-                f->asked[1] = vfio_get64(bytes + at + 24);
+            if ((server_get32(bytes + at + 8) & VFIO_FLAG_TYPE) == VFIO_TYPE_COMMAND) {
+                f->asked_id = server_get16(bytes + at);
+                f->asked_command = server_get16(bytes + at + 2);
+                f->asked[0] = server_get64(bytes + at + 16);
+                f->asked[1] = server_get64(bytes + at + 24);
             }
             at += MAX(size, VFIO_HEADER_BYTES);
         }
@@ -358,11 +358,11 @@ static void answer(Fuzz *f)
     if (f->asked_command == VFIO_USER_DMA_READ) {
         len += (size_t)MIN(f->asked[1], 2048);
     }
-    vfio_put16(message, f->asked_id);
-    vfio_put16(message + 2, f->asked_command);
-    vfio_put32(message + 8, VFIO_TYPE_REPLY | (how & 1 ? VFIO_FLAG_ERROR : 0));
-    vfio_put64(message + 16, f->asked[0]);
-    vfio_put64(message + 24, f->asked[1]);
+    server_put16(message, f->asked_id);
+    server_put16(message + 2, f->asked_command);
+    server_put32(message + 8, VFIO_TYPE_REPLY | (how & 1 ? VFIO_FLAG_ERROR : 0));
+    server_put64(message + 16, f->asked[0]);
+    server_put64(message + 24, f->asked[1]);
     for (size_t i = 16; i < MIN(len, 80); i++) {
         message[VFIO_HEADER_BYTES + i] = take(f);
     }
@@ -370,7 +370,7 @@ static void answer(Fuzz *f)
         message[take(f) % 32] = take(f);
     }
     len = how & 1 ? VFIO_HEADER_BYTES : VFIO_HEADER_BYTES + len;
-    vfio_put32(message + 4, (uint32_t)len);
+    server_put32(message + 4, (uint32_t)len);
     put_out(f, message, len, NULL, 0);
     turn(f);
 }
@@ -405,11 +405,11 @@ static void migrate(Fuzz *f)
     for (size_t i = 0; i < G_N_ELEMENTS(states); i++) {
         uint8_t message[VFIO_HEADER_BYTES + 16] = {0};
 
-        vfio_put16(message + 2, VFIO_USER_DEVICE_FEATURE);
-        vfio_put32(message + 4, sizeof(message));
-        vfio_put32(message + 16, 16);
-        vfio_put32(message + 20, 2 | 1 << 17);
-        vfio_put32(message + 24, states[i]);
+        server_put16(message + 2, VFIO_USER_DEVICE_FEATURE);
+        server_put32(message + 4, sizeof(message));
+        server_put32(message + 16, 16);
+        server_put32(message + 20, 2 | 1 << 17);
+        server_put32(message + 24, states[i]);
         put_out(f, message, sizeof(message), NULL, 0);
         turn(f);
         listen_to(f);
@@ -472,8 +472,8 @@ static bool begin(Fuzz *f)
     f->server = devemu_vfio_user_new(dev, address, f->context, NULL);
     g_assert(f->server != NULL);
     if (head & 0xe) {
-        vfio_put16(hello + 2, VFIO_USER_VERSION);
-        vfio_put32(hello + 4, sizeof(hello));
+        server_put16(hello + 2, VFIO_USER_VERSION);
+        server_put32(hello + 4, sizeof(hello));
         memcpy(hello + VFIO_HEADER_BYTES, version, sizeof(version));
         put_out(f, hello, sizeof(hello), NULL, 0);
         turn(f);
@@ -505,7 +505,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     if (!begin(f)) {
         g_error("vfio-user: no descriptors left");
     }
-    for (unsigned i = 0; i < MESSAGES && f->len > 0 && f->server->client >= 0; i++) {
+    for (unsigned i = 0; i < MESSAGES && f->len > 0 && f->server->socket.client >= 0; i++) {
         static void (*const others[])(Fuzz * f) = {turn,     listen_to, answer,
                                                    send_raw, cut_file,  migrate};
         uint8_t op = take(f);

@@ -104,8 +104,8 @@ static unsigned log2_of(uint64_t power)
 static int check_ranges(const uint8_t *ranges, uint32_t count, uint64_t page_size)
 {
     for (uint32_t i = 0; i < count; i++) {
-        uint64_t addr = vfio_get64(ranges + i * RANGE_BYTES);
-        uint64_t len = vfio_get64(ranges + i * RANGE_BYTES + 8);
+        uint64_t addr = server_get64(ranges + i * RANGE_BYTES);
+        uint64_t len = server_get64(ranges + i * RANGE_BYTES + 8);
 
         if (addr % page_size != 0 || len % page_size != 0 || len == 0) {
             return EINVAL;
@@ -120,8 +120,8 @@ static int check_ranges(const uint8_t *ranges, uint32_t count, uint64_t page_siz
 int vfio_dirty_start(DevemuVfioUser *s, const VfioMessage *m)
 {
     const uint8_t *data = m->payload + 8;
-    uint64_t page_size = vfio_get64(data);
-    uint32_t count = vfio_get32(data + 8);
+    uint64_t page_size = server_get64(data);
+    uint32_t count = server_get32(data + 8);
     uint8_t *reply;
     int error;
 
@@ -145,7 +145,7 @@ int vfio_dirty_start(DevemuVfioUser *s, const VfioMessage *m)
     reply = vfio_reply(s, m, m->len);
     if (reply) {
         memcpy(reply, m->payload, m->len);
-        vfio_put64(reply + 8, UINT64_C(1) << s->dirty.shift);
+        server_put64(reply + 8, UINT64_C(1) << s->dirty.shift);
     }
     return 0;
 }
@@ -174,7 +174,7 @@ static void report_bytes(const Report *r, uint64_t from, uint64_t to)
     for (uint64_t bit = first; bit <= last; bit++) {
         uint8_t *word = r->bitmap + bit / 64 * 8;
 
-        vfio_put64(word, vfio_get64(word) | UINT64_C(1) << bit % 64);
+        server_put64(word, server_get64(word) | UINT64_C(1) << bit % 64);
     }
 }
 
@@ -222,9 +222,9 @@ static void report_all(VfioDirty *d, const Report *r)
 
 int vfio_dirty_report(DevemuVfioUser *s, const VfioMessage *m)
 {
-    uint64_t addr = vfio_get64(m->payload + 8);
-    uint64_t len = vfio_get64(m->payload + 16);
-    uint64_t page_size = vfio_get64(m->payload + 24);
+    uint64_t addr = server_get64(m->payload + 8);
+    uint64_t len = server_get64(m->payload + 16);
+    uint64_t page_size = server_get64(m->payload + 24);
     Report report = {.from = addr};
     uint64_t words;
     uint8_t *data;

@@ -75,7 +75,7 @@ static void drop(DevemuVfioUser *s, size_t from, size_t to)
     vfio_far_forget(s); /* an event that waits for it finds out */
     for (size_t i = from; i < to; i++) {
         s->far.maps -= is_far(&s->maps[i]);
-        vfio_file_unmap(s, s->maps[i].file);
+        server_file_unmap(&s->files, s->maps[i].file);
     }
     memmove(&s->maps[from], &s->maps[to], (s->map_count - to) * sizeof(s->maps[0]));
     s->map_count -= to - from;
@@ -97,18 +97,18 @@ static bool wraps(uint64_t addr, uint64_t len)
 
 int vfio_dma_map(DevemuVfioUser *s, const VfioMessage *m)
 {
-    uint32_t flags = vfio_get32(m->payload + 4);
-    uint64_t offset = vfio_get64(m->payload + 8);
+    uint32_t flags = server_get32(m->payload + 4);
+    uint64_t offset = server_get64(m->payload + 8);
     VfioMap map = {
-        .addr = vfio_get64(m->payload + 16),
-        .len = vfio_get64(m->payload + 24),
+        .addr = server_get64(m->payload + 16),
+        .len = server_get64(m->payload + 24),
         .readable = flags & MAP_READABLE,
         .writable = flags & MAP_WRITABLE,
     };
     size_t i;
     int error = 0;
 
-    if (vfio_get32(m->payload) < 32 || flags == 0 ||
+    if (server_get32(m->payload) < 32 || flags == 0 ||
         flags & ~(uint32_t)(MAP_READABLE | MAP_WRITABLE) || wraps(map.addr, map.len) ||
         m->fd_count > 1) {
         return EINVAL;
@@ -121,7 +121,8 @@ int vfio_dma_map(DevemuVfioUser *s, const VfioMessage *m)
         return ENOSPC;
     }
     if (m->fd_count == 1) {
-        map.data = vfio_file_map(s, m->fds[0], offset, map.len, map.writable, &map.file, &error);
+        map.data =
+            server_file_map(&s->files, m->fds[0], offset, map.len, map.writable, &map.file, &error);
         if (map.data == NULL) {
             return error;
         }
@@ -169,11 +170,11 @@ int vfio_dma_unmap(DevemuVfioUser *s, const VfioMessage *m)
     int error;
     uint8_t *reply;
 
-    if (vfio_get32(m->payload) < 24) {
+    if (server_get32(m->payload) < 24) {
         return EINVAL;
     }
-    error = unmap(s, vfio_get32(m->payload + 4), vfio_get64(m->payload + 8),
-                  vfio_get64(m->payload + 16));
+    error = unmap(s, server_get32(m->payload + 4), server_get64(m->payload + 8),
+                  server_get64(m->payload + 16));
     if (error) {
         return error;
     }

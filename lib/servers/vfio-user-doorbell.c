@@ -117,11 +117,11 @@ void vfio_doorbells_ring(DevemuVfioUser *s)
 
 static void put_entry(uint8_t *to, const VfioDoorbell *bell, unsigned fd_index, bool io)
 {
-    vfio_put64(to, bell->at);
-    vfio_put64(to + 8, bell->size);
-    vfio_put32(to + 16, fd_index);
-    vfio_put32(to + 20, IO_FD_EVENTFD);
-    vfio_put32(to + 24, io ? FLAG_PIO : 0);
+    server_put64(to, bell->at);
+    server_put64(to + 8, bell->size);
+    server_put32(to + 16, fd_index);
+    server_put32(to + 20, IO_FD_EVENTFD);
+    server_put32(to + 24, io ? FLAG_PIO : 0);
 }
 
 static void put_entries(DevemuVfioUser *s, unsigned region, uint8_t *to, unsigned count)
@@ -155,15 +155,16 @@ static unsigned count_doorbells(const DevemuVfioUser *s, unsigned region)
 
 int vfio_region_io_fds(DevemuVfioUser *s, const VfioMessage *m)
 {
-    uint32_t argsz = vfio_get32(m->payload);
-    uint32_t region = vfio_get32(m->payload + 8);
+    uint32_t argsz = server_get32(m->payload);
+    uint32_t region = server_get32(m->payload + 8);
     unsigned count;
     size_t bytes;
     bool fits;
     uint8_t *reply;
 
-    if (argsz < INFO_BYTES || vfio_get32(m->payload + 4) != 0 || vfio_get32(m->payload + 12) != 0 ||
-        region >= VFIO_REGIONS || (m->flags & VFIO_FLAG_NO_REPLY)) {
+    if (argsz < INFO_BYTES || server_get32(m->payload + 4) != 0 ||
+        server_get32(m->payload + 12) != 0 || region >= VFIO_REGIONS ||
+        (m->flags & VFIO_FLAG_NO_REPLY)) {
         return EINVAL;
     }
     make(s, region);
@@ -171,9 +172,9 @@ int vfio_region_io_fds(DevemuVfioUser *s, const VfioMessage *m)
     bytes = INFO_BYTES + (size_t)count * ENTRY_BYTES;
     fits = bytes <= argsz;
     reply = vfio_reply(s, m, fits ? bytes : INFO_BYTES);
-    vfio_put32(reply, (uint32_t)bytes);
-    vfio_put32(reply + 8, region);
-    vfio_put32(reply + 12, count);
+    server_put32(reply, (uint32_t)bytes);
+    server_put32(reply + 8, region);
+    server_put32(reply + 12, count);
     if (fits) {
         put_entries(s, region, reply + INFO_BYTES, count);
     }

@@ -35,14 +35,15 @@ static uint8_t *ask(DevemuVfioUser *s, const VfioAsked *what, uint64_t addr)
     asked->addr = addr;
     asked->generation = s->far.generation;
     g_hash_table_insert(s->far.asked, GUINT_TO_POINTER(asked->id), asked);
-    message = vfio_out(s, VFIO_HEADER_BYTES + FAR_ACCESS_BYTES + (write ? what->len : 0));
-    vfio_put16(message, asked->id);
-    vfio_put16(message + 2, what->command);
-    vfio_put32(message + 4, (uint32_t)(VFIO_HEADER_BYTES + FAR_ACCESS_BYTES) +
-                                (write ? (uint32_t)what->len : 0));
-    vfio_put32(message + 8, VFIO_TYPE_COMMAND);
-    vfio_put64(message + VFIO_HEADER_BYTES, addr);
-    vfio_put64(message + VFIO_HEADER_BYTES + 8, what->len);
+    message = server_stream_out(&s->stream,
+                                VFIO_HEADER_BYTES + FAR_ACCESS_BYTES + (write ? what->len : 0));
+    server_put16(message, asked->id);
+    server_put16(message + 2, what->command);
+    server_put32(message + 4, (uint32_t)(VFIO_HEADER_BYTES + FAR_ACCESS_BYTES) +
+                                  (write ? (uint32_t)what->len : 0));
+    server_put32(message + 8, VFIO_TYPE_COMMAND);
+    server_put64(message + VFIO_HEADER_BYTES, addr);
+    server_put64(message + VFIO_HEADER_BYTES + 8, what->len);
     return message + VFIO_HEADER_BYTES + FAR_ACCESS_BYTES;
 }
 
@@ -83,7 +84,7 @@ static void send_write(DevemuVfioUser *s, guint index, uint64_t addr, const uint
 static bool as_asked(const VfioAsked *asked, const VfioMessage *m)
 {
     return (m->flags & VFIO_FLAG_ERROR) == 0 && m->len >= FAR_ACCESS_BYTES + asked->len &&
-           vfio_get64(m->payload) == asked->addr && vfio_get64(m->payload + 8) == asked->len;
+           server_get64(m->payload) == asked->addr && server_get64(m->payload + 8) == asked->len;
 }
 
 static void read_answered(DevemuVfioUser *s, const VfioAsked *asked, const VfioMessage *m)

@@ -47,11 +47,8 @@ typedef struct SetIrqs {
 
 static void signal_fd(int fd)
 {
-    const uint64_t one = 1;
-
     if (fd >= 0) {
-        /* A counter that is full has been signalled well enough. */
-        ssize_t written G_GNUC_UNUSED = write(fd, &one, sizeof(one));
+        server_event_signal(fd, false);
     }
 }
 
@@ -62,20 +59,6 @@ static void signal_vector(DevemuVfioUser *s, unsigned index, uint64_t vector)
     if (vector < irq->count) {
         signal_fd(irq->fds[vector]);
     }
-}
-
-/* Only an eventfd will do: a pipe or socket could make the server wait. An anonymous file has no
- * type. */
-static bool usable(int fd)
-{
-    struct stat st;
-    int flags;
-
-    if (fstat(fd, &st) < 0 || (st.st_mode & S_IFMT) != 0) {
-        return false;
-    }
-    flags = fcntl(fd, F_GETFL);
-    return flags >= 0 && (flags & O_NONBLOCK || fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0);
 }
 
 static void put_fd(VfioIrq *irq, unsigned vector, int fd)
@@ -131,7 +114,7 @@ static void intx_unmask(DevemuVfioUser *s)
     if (s->intx_level && s->intx_news) {
         intx_signal(s);
     } else if (s->intx_level) {
-        uint64_t now = vfio_now();
+        uint64_t now = server_now();
 
         s->refire_ns = now + REFIRE_IDLE_NS;
         s->refire_last_ns = now + REFIRE_MOST_NS;
@@ -259,20 +242,20 @@ void vfio_irqs_finish(DevemuVfioUser *s)
 
 int vfio_irq_info(DevemuVfioUser *s, const VfioMessage *m)
 {
-    uint32_t index = vfio_get32(m->payload + 8);
+    uint32_t index = server_get32(m->payload + 8);
     uint8_t *reply;
 
-    if (vfio_get32(m->payload) < 16 || index >= VFIO_IRQS) {
+    if (server_get32(m->payload) < 16 || index >= VFIO_IRQS) {
         return EINVAL;
     }
     reply = vfio_reply(s, m, 16);
     if (reply) {
-        vfio_put32(reply, 16);
-        vfio_put32(reply + 4, index == VFIO_IRQ_INTX
-                                  ? INFO_EVENTFD | INFO_MASKABLE | INFO_AUTOMASKED
-                                  : INFO_EVENTFD);
-        vfio_put32(reply + 8, index);
-        vfio_put32(reply + 12, s->irqs[index].count);
+        server_put32(reply, 16);
+        server_put32(reply + 4, index == VFIO_IRQ_INTX
+                                    ? INFO_EVENTFD | INFO_MASKABLE | INFO_AUTOMASKED
+                                    : INFO_EVENTFD);
+        server_put32(reply + 8, index);
+        server_put32(reply + 12, s->irqs[index].count);
     }
     return 0;
 }
@@ -286,7 +269,7 @@ static int assign(DevemuVfioUser *s, const SetIrqs *set, const VfioMessage *m)
         return EINVAL;
     }
     for (unsigned i = 0; i < m->fd_count; i++) {
-        if (!usable(m->fds[i])) {
+        if (!server_event_usable(m->fds[i], NULL)) {
             return EINVAL;
         }
     }
@@ -337,17 +320,17 @@ static bool single(uint32_t bits)
 
 int vfio_set_irqs(DevemuVfioUser *s, const VfioMessage *m)
 {
-    uint32_t flags = vfio_get32(m->payload + 4);
+    uint32_t flags = server_get32(m->payload + 4);
     SetIrqs set = {
         .data = flags & SET_DATA,
         .action = flags & SET_ACTION,
-        .index = vfio_get32(m->payload + 8),
-        .start = vfio_get32(m->payload + 12),
-        .count = vfio_get32(m->payload + 16),
+        .index = server_get32(m->payload + 8),
+        .start = server_get32(m->payload + 12),
+        .count = server_get32(m->payload + 16),
     };
     VfioIrq *irq;
 
-    if (vfio_get32(m->payload) < SET_BYTES || flags & ~(uint32_t)(SET_DATA | SET_ACTION) ||
+    if (server_get32(m->payload) < SET_BYTES || flags & ~(uint32_t)(SET_DATA | SET_ACTION) ||
         !single(set.data) || !single(set.action) || set.index >= VFIO_IRQS) {
         return EINVAL;
     }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * vfio-user-message.c: the stream of messages: framing, whose descriptors are whose, dispatch,
- * replies. Messages are handled where they were received, in order, and replies gathered, so many
- * pipelined commands cost one receive and one send.
+ * vfio-user-message.c: the stream of messages: framing, dispatch, replies. Messages are handled
+ * where they were received, in order, and replies gathered, so many pipelined commands cost one
+ * receive and one send.
  */
 #include "vfio-user.h"
 
@@ -46,37 +46,25 @@ void vfio_fail(DevemuVfioUser *s, const char *format, ...)
 
 /* --- in ---------------------------------------------------------------------------- */
 
-static void close_fds(int *fds, unsigned count)
-{
-    for (unsigned i = 0; i < count; i++) {
-        if (fds[i] >= 0) {
-            close(fds[i]);
-        }
-    }
-}
-
 void vfio_message_reset(DevemuVfioUser *s)
 {
-    close_fds(s->fds, s->fd_count);
-    s->fd_count = s->fd_held = 0;
-    s->fd_mark = 0;
-    s->in_start = s->in_end = 0;
-    s->out_start = s->out_end = 0;
-    s->out_fd_count = 0;
-    s->negotiated = s->failed = s->left = false;
+    server_stream_reset(&s->stream);
+    s->negotiated = s->failed = false;
 }
 
 /* Bytes of the first message in the buffer; 0: not even its header is there. */
 static size_t first_bytes(const DevemuVfioUser *s)
 {
-    return s->in_end - s->in_start < VFIO_HEADER_BYTES ? 0 : vfio_get32(s->in + s->in_start + 4);
+    return server_stream_waiting(&s->stream) < VFIO_HEADER_BYTES
+               ? 0
+               : server_get32(server_stream_first(&s->stream) + 4);
 }
 
 static bool whole(const DevemuVfioUser *s)
 {
     size_t bytes = first_bytes(s);
 
-    return bytes != 0 && bytes <= s->in_end - s->in_start;
+    return bytes != 0 && bytes <= server_stream_waiting(&s->stream);
 }
 
 bool vfio_hungry(const DevemuVfioUser *s)
@@ -84,94 +72,29 @@ bool vfio_hungry(const DevemuVfioUser *s)
     return !s->failed && !whole(s);
 }
 
-uint8_t *vfio_room(DevemuVfioUser *s, size_t *ret_len)
+/* The length of the first message was checked when its header came. */
+bool vfio_receive(DevemuVfioUser *s)
 {
-    size_t bytes = first_bytes(s);
+    bool came = server_stream_receive(&s->stream, s->socket.client, first_bytes(s));
 
-    if (s->in_start == s->in_end) {
-        s->in_start = s->in_end = 0;
-    } else if (s->in_end == s->in_size || bytes > s->in_size - s->in_start) {
-        memmove(s->in, s->in + s->in_start, s->in_end - s->in_start);
-        s->in_end -= s->in_start;
-        s->in_start = 0;
+    if (s->stream.wrong) {
+        vfio_fail(s, "%s", s->stream.wrong);
     }
-    /* The length was checked when the header came. */
-    if (bytes > s->in_size) {
-        s->in_size = bytes;
-        s->in = g_realloc(s->in, s->in_size);
-    }
-    *ret_len = s->in_end == s->in_size ? 0 : s->in_size - s->in_end;
-    return s->in + s->in_end;
-}
-
-/* Descriptors come with the last message that a receive holds bytes of: the kernel ends a receive
- * behind the piece that they were sent with. */
-static void take_fds(DevemuVfioUser *s, const int *fds, unsigned count)
-{
-    for (unsigned i = 0; i < count; i++) {
-        if (s->fd_count < VFIO_MAX_FDS) {
-            s->fds[s->fd_count++] = fds[i];
-        } else {
-            close(fds[i]);
-            vfio_fail(s, "a message with more than %d file descriptors", VFIO_MAX_FDS);
-        }
-    }
-    s->fd_mark = s->in_end - 1;
-}
-
-void vfio_received(DevemuVfioUser *s, size_t len, const int *fds, unsigned fd_count)
-{
-    /* What came before belongs to the message that is not whole yet. */
-    s->fd_held = s->fd_count;
-    s->in_end += len;
-    if (fd_count > 0) {
-        take_fds(s, fds, fd_count);
-    }
-}
-
-/* How many of the descriptors belong to the message that ends at `end`, an index of the buffer. */
-static unsigned fds_of(const DevemuVfioUser *s, size_t end)
-{
-    return s->fd_count > s->fd_held && s->fd_mark < end ? s->fd_count : s->fd_held;
-}
-
-static void drop_fds(DevemuVfioUser *s, unsigned count)
-{
-    close_fds(s->fds, count);
-    memmove(s->fds, s->fds + count, (s->fd_count - count) * sizeof(s->fds[0]));
-    s->fd_count -= count;
-    s->fd_held = 0;
+    return came;
 }
 
 /* --- out --------------------------------------------------------------------------- */
 
-uint8_t *vfio_out(DevemuVfioUser *s, size_t len)
-{
-    uint8_t *at;
-
-    if (s->out_start == s->out_end) {
-        s->out_start = s->out_end = 0;
-    }
-    if (len > s->out_size - s->out_end) {
-        s->out_size = s->out_end + len;
-        s->out = g_realloc(s->out, s->out_size);
-    }
-    at = s->out + s->out_end;
-    s->out_end += len;
-    memset(at, 0, len);
-    return at;
-}
-
 static uint8_t *begin(DevemuVfioUser *s, const VfioMessage *m, size_t len, uint32_t flags)
 {
-    uint8_t *header = vfio_out(s, VFIO_HEADER_BYTES + len);
+    uint8_t *header = server_stream_out(&s->stream, VFIO_HEADER_BYTES + len);
 
     s->replied = true;
-    s->last_reply = (size_t)(header - s->out);
-    vfio_put16(header, m->id);
-    vfio_put16(header + 2, m->command);
-    vfio_put32(header + 4, (uint32_t)(VFIO_HEADER_BYTES + len));
-    vfio_put32(header + 8, VFIO_TYPE_REPLY | flags);
+    s->last_reply = (size_t)(header - s->stream.out);
+    server_put16(header, m->id);
+    server_put16(header + 2, m->command);
+    server_put32(header + 4, (uint32_t)(VFIO_HEADER_BYTES + len));
+    server_put32(header + 8, VFIO_TYPE_REPLY | flags);
     return header;
 }
 
@@ -192,16 +115,13 @@ void vfio_reply_error(DevemuVfioUser *s, const VfioMessage *m, int error)
         return;
     }
     header = begin(s, m, 0, error ? VFIO_FLAG_ERROR : 0);
-    vfio_put32(header + 12, (uint32_t)error);
+    server_put32(header + 12, (uint32_t)error);
 }
 
 void vfio_reply_fds(DevemuVfioUser *s, const int *fds, unsigned count)
 {
-    g_assert(s->replied && s->out_fd_count == 0 && count <= VFIO_MAX_FDS);
-    memcpy(s->out_fds, fds, count * sizeof(fds[0]));
-    s->out_fd_count = count;
-    s->out_fd_mark = s->last_reply;
-    s->out_fd_end = s->out_end;
+    g_assert(s->replied && count <= VFIO_MAX_FDS);
+    server_stream_out_fds(&s->stream, s->last_reply, fds, count);
 }
 
 /* --- dispatch ---------------------------------------------------------------------- */
@@ -263,35 +183,31 @@ static bool check_length(DevemuVfioUser *s, size_t bytes)
 /* Is so much on its way out that the client must read first? */
 static bool full(const DevemuVfioUser *s)
 {
-    return s->out_end - s->out_start >= VFIO_OUT_LIMIT || s->out_fd_count > 0;
+    return s->stream.out_end - s->stream.out_start >= VFIO_OUT_LIMIT || s->stream.out_fd_count > 0;
 }
 
 void vfio_process(DevemuVfioUser *s)
 {
-    while (!s->failed && s->in_end - s->in_start >= VFIO_HEADER_BYTES && !full(s)) {
-        const uint8_t *header = s->in + s->in_start;
-        size_t bytes = vfio_get32(header + 4);
+    while (!s->failed && server_stream_waiting(&s->stream) >= VFIO_HEADER_BYTES && !full(s)) {
+        const uint8_t *header = server_stream_first(&s->stream);
+        size_t bytes = server_get32(header + 4);
         VfioMessage m;
 
-        if (!check_length(s, bytes) || bytes > s->in_end - s->in_start) {
+        if (!check_length(s, bytes) || bytes > server_stream_waiting(&s->stream)) {
             return;
         }
         m = (VfioMessage){
-            .id = vfio_get16(header),
-            .command = vfio_get16(header + 2),
-            .flags = vfio_get32(header + 8),
-            .error = vfio_get32(header + 12),
+            .id = server_get16(header),
+            .command = server_get16(header + 2),
+            .flags = server_get32(header + 8),
+            .error = server_get32(header + 12),
             .payload = header + VFIO_HEADER_BYTES,
             .len = bytes - VFIO_HEADER_BYTES,
-            .fds = s->fds,
-            .fd_count = fds_of(s, s->in_start + bytes),
+            .fds = s->stream.fds,
+            .fd_count = server_stream_fds_of(&s->stream, bytes),
         };
         dispatch(s, &m);
-        if (m.fd_count > 0) {
-            drop_fds(s, m.fd_count);
-        }
-        s->fd_held = 0;
-        s->in_start += bytes;
+        server_stream_drop(&s->stream, bytes, m.fd_count);
     }
     vfio_work_step(s);
 }

@@ -55,7 +55,7 @@ static const uint8_t magic[8] = {'D', 'E', 'V', 'E', 'M', 'U', 'V', 'U'};
 
 uint64_t vfio_device_now(const DevemuVfioUser *s)
 {
-    return (vfio_stopped(s) ? s->migration.stopped_ns : vfio_now()) + s->migration.clock_offset;
+    return (vfio_stopped(s) ? s->migration.stopped_ns : server_now()) + s->migration.clock_offset;
 }
 
 /* When is it on our clock that the device's stands at when_ns? */
@@ -66,7 +66,7 @@ static uint64_t to_our_clock(const DevemuVfioUser *s, uint64_t when_ns)
     if (when_ns == DEVEMU_NEVER || s->migration.clock_offset == 0) {
         return when_ns;
     }
-    now = vfio_now();
+    now = server_now();
     device_now = now + s->migration.clock_offset;
     if (when_ns <= device_now) {
         return now;
@@ -121,7 +121,7 @@ static void stop(DevemuVfioUser *s)
     vfio_doorbells_ring(s);
     vfio_doorbells_watch(s, false);
     devemu_device_drain(s->function);
-    s->migration.stopped_ns = vfio_now();
+    s->migration.stopped_ns = server_now();
     s->deadline_ns = DEVEMU_NEVER;
     hold_tree(s->function);
 }
@@ -130,7 +130,7 @@ static void stop(DevemuVfioUser *s)
 static void go(DevemuVfioUser *s)
 {
     release_tree(s->function);
-    s->migration.clock_offset -= vfio_now() - s->migration.stopped_ns;
+    s->migration.clock_offset -= server_now() - s->migration.stopped_ns;
     vfio_set_deadline(s, devemu_device_deadline(s->function));
     vfio_irqs_go(s);
     wake_tree(s->function);
@@ -410,7 +410,7 @@ static int get_migration(DevemuVfioUser *s, const VfioMessage *m)
     uint8_t *data = vfio_feature_reply(s, m, 8);
 
     if (data) {
-        vfio_put64(data, MIGRATION_STOP_COPY | MIGRATION_PRE_COPY);
+        server_put64(data, MIGRATION_STOP_COPY | MIGRATION_PRE_COPY);
     }
     return 0;
 }
@@ -420,15 +420,15 @@ static int get_device_state(DevemuVfioUser *s, const VfioMessage *m)
     uint8_t *data = vfio_feature_reply(s, m, 8);
 
     if (data) {
-        vfio_put32(data, s->migration.state);
-        vfio_put32(data + 4, UINT32_MAX); /* data_fd, which nobody uses here */
+        server_put32(data, s->migration.state);
+        server_put32(data + 4, UINT32_MAX); /* data_fd, which nobody uses here */
     }
     return 0;
 }
 
 static int set_device_state(DevemuVfioUser *s, const VfioMessage *m)
 {
-    return set_state(s, vfio_get32(m->payload + 8));
+    return set_state(s, server_get32(m->payload + 8));
 }
 
 typedef struct Feature {
@@ -449,14 +449,14 @@ static const Feature features[FEATURES] = {
  * what there is. */
 uint8_t *vfio_feature_reply(DevemuVfioUser *s, const VfioMessage *m, size_t len)
 {
-    bool fits = vfio_get32(m->payload) >= 8 + len;
+    bool fits = server_get32(m->payload) >= 8 + len;
     uint8_t *reply = vfio_reply(s, m, fits ? 8 + len : 8);
 
     if (reply == NULL) {
         return NULL;
     }
-    vfio_put32(reply, (uint32_t)(8 + len));
-    vfio_put32(reply + 4, vfio_get32(m->payload + 4));
+    server_put32(reply, (uint32_t)(8 + len));
+    server_put32(reply + 4, server_get32(m->payload + 4));
     return fits ? reply + 8 : NULL;
 }
 
@@ -472,13 +472,14 @@ static void echo(DevemuVfioUser *s, const VfioMessage *m)
 
 int vfio_device_feature(DevemuVfioUser *s, const VfioMessage *m)
 {
-    uint32_t flags = vfio_get32(m->payload + 4);
+    uint32_t flags = server_get32(m->payload + 4);
     uint32_t index = flags & FEATURE_INDEX;
     bool get = flags & FEATURE_GET, set = flags & FEATURE_SET, probe = flags & FEATURE_PROBE;
     const Feature *feature;
     int error = 0;
 
-    if (vfio_get32(m->payload) < 8 || flags & ~(uint32_t)FEATURE_FLAGS || (!probe && get == set)) {
+    if (server_get32(m->payload) < 8 || flags & ~(uint32_t)FEATURE_FLAGS ||
+        (!probe && get == set)) {
         return EINVAL;
     }
     feature = index < FEATURES ? &features[index] : NULL;
@@ -507,8 +508,8 @@ int vfio_device_feature(DevemuVfioUser *s, const VfioMessage *m)
 
 int vfio_mig_data_read(DevemuVfioUser *s, const VfioMessage *m)
 {
-    uint32_t argsz = vfio_get32(m->payload);
-    uint32_t size = vfio_get32(m->payload + 4);
+    uint32_t argsz = server_get32(m->payload);
+    uint32_t size = server_get32(m->payload + 4);
     const GByteArray *stream = s->migration.stream;
     uint8_t *reply;
 
@@ -520,8 +521,8 @@ int vfio_mig_data_read(DevemuVfioUser *s, const VfioMessage *m)
     }
     size = (uint32_t)MIN(size, stream->len - s->migration.stream_at);
     reply = vfio_reply(s, m, 8 + (size_t)size);
-    vfio_put32(reply, 8 + size);
-    vfio_put32(reply + 4, size);
+    server_put32(reply, 8 + size);
+    server_put32(reply + 4, size);
     if (size > 0) {
         memcpy(reply + 8, stream->data + s->migration.stream_at, size);
     }
@@ -531,7 +532,7 @@ int vfio_mig_data_read(DevemuVfioUser *s, const VfioMessage *m)
 
 int vfio_mig_data_write(DevemuVfioUser *s, const VfioMessage *m)
 {
-    uint32_t size = vfio_get32(m->payload + 4);
+    uint32_t size = server_get32(m->payload + 4);
 
     if (s->migration.state != VFIO_STATE_RESUMING || size != m->len - 8) {
         return EINVAL;

@@ -48,15 +48,15 @@ int vfio_device_info(DevemuVfioUser *s, const VfioMessage *m)
 {
     uint8_t *reply;
 
-    if (vfio_get32(m->payload) < 16) {
+    if (server_get32(m->payload) < 16) {
         return EINVAL;
     }
     reply = vfio_reply(s, m, 16);
     if (reply) {
-        vfio_put32(reply, 16);
-        vfio_put32(reply + 4, DEVICE_FLAGS_RESET | DEVICE_FLAGS_PCI);
-        vfio_put32(reply + 8, VFIO_REGIONS);
-        vfio_put32(reply + 12, VFIO_IRQS);
+        server_put32(reply, 16);
+        server_put32(reply + 4, DEVICE_FLAGS_RESET | DEVICE_FLAGS_PCI);
+        server_put32(reply + 8, VFIO_REGIONS);
+        server_put32(reply + 12, VFIO_IRQS);
     }
     return 0;
 }
@@ -71,21 +71,21 @@ static uint32_t region_flags(unsigned region, uint64_t bytes)
 
 int vfio_region_info(DevemuVfioUser *s, const VfioMessage *m)
 {
-    uint32_t region = vfio_get32(m->payload + 8);
+    uint32_t region = server_get32(m->payload + 8);
     uint64_t bytes;
     uint8_t *reply;
 
-    if (vfio_get32(m->payload) < 32 || region >= VFIO_REGIONS) {
+    if (server_get32(m->payload) < 32 || region >= VFIO_REGIONS) {
         return EINVAL;
     }
     bytes = region_bytes(s, region);
     reply = vfio_reply(s, m, 32);
     if (reply) {
-        vfio_put32(reply, 32);
-        vfio_put32(reply + 4, region_flags(region, bytes));
-        vfio_put32(reply + 8, region);
-        vfio_put64(reply + 16, bytes);
-        vfio_put64(reply + 24, (uint64_t)region << REGION_OFFSET_SHIFT);
+        server_put32(reply, 32);
+        server_put32(reply + 4, region_flags(region, bytes));
+        server_put32(reply + 8, region);
+        server_put64(reply + 16, bytes);
+        server_put64(reply + 24, (uint64_t)region << REGION_OFFSET_SHIFT);
     }
     return 0;
 }
@@ -190,15 +190,15 @@ static void read_bytes(DevemuVfioUser *s, unsigned region, uint64_t at, size_t c
 
         step = step_at(at + i, count - i);
         read_piece(s, bank, at + i, step, bytes);
-        memcpy(s->out + out + i, bytes, step);
+        memcpy(s->stream.out + out + i, bytes, step);
     }
 }
 
 int vfio_region_read(DevemuVfioUser *s, const VfioMessage *m)
 {
-    uint64_t at = vfio_get64(m->payload);
-    uint32_t region = vfio_get32(m->payload + 8);
-    uint32_t count = vfio_get32(m->payload + 12);
+    uint64_t at = server_get64(m->payload);
+    uint32_t region = server_get32(m->payload + 8);
+    uint32_t count = server_get32(m->payload + 12);
     uint8_t *reply;
 
     if (!inside(s, region, at, count) || (m->flags & VFIO_FLAG_NO_REPLY)) {
@@ -216,9 +216,9 @@ int vfio_region_read(DevemuVfioUser *s, const VfioMessage *m)
 
 int vfio_region_write(DevemuVfioUser *s, const VfioMessage *m)
 {
-    uint64_t at = vfio_get64(m->payload);
-    uint32_t region = vfio_get32(m->payload + 8);
-    uint32_t count = vfio_get32(m->payload + 12);
+    uint64_t at = server_get64(m->payload);
+    uint32_t region = server_get32(m->payload + 8);
+    uint32_t count = server_get32(m->payload + 12);
     uint8_t *reply;
 
     if (count != m->len - 16 || !inside(s, region, at, count)) {
@@ -236,7 +236,7 @@ int vfio_region_write(DevemuVfioUser *s, const VfioMessage *m)
 /* All is checked before the first is done. */
 int vfio_region_write_multi(DevemuVfioUser *s, const VfioMessage *m)
 {
-    uint64_t writes = vfio_get64(m->payload);
+    uint64_t writes = server_get64(m->payload);
     const uint8_t *first = m->payload + 8;
     uint8_t *reply;
 
@@ -246,19 +246,19 @@ int vfio_region_write_multi(DevemuVfioUser *s, const VfioMessage *m)
     for (uint64_t i = 0; i < writes; i++) {
         const uint8_t *w = first + i * WRITE_BYTES;
 
-        if (vfio_get32(w + 12) > 8 ||
-            !inside(s, vfio_get32(w + 8), vfio_get64(w), vfio_get32(w + 12))) {
+        if (server_get32(w + 12) > 8 ||
+            !inside(s, server_get32(w + 8), server_get64(w), server_get32(w + 12))) {
             return EINVAL;
         }
     }
     reply = vfio_reply(s, m, 8);
     if (reply) {
-        vfio_put64(reply, writes);
+        server_put64(reply, writes);
     }
     for (uint64_t i = 0; i < writes; i++) {
         const uint8_t *w = first + i * WRITE_BYTES;
 
-        vfio_region_store(s, vfio_get32(w + 8), vfio_get64(w), vfio_get32(w + 12), w + 16);
+        vfio_region_store(s, server_get32(w + 8), server_get64(w), server_get32(w + 12), w + 16);
     }
     return 0;
 }

@@ -243,7 +243,7 @@ static char *our_capabilities(const DevemuVfioUser *s)
 
 int vfio_version(DevemuVfioUser *s, const VfioMessage *m)
 {
-    uint16_t major = vfio_get16(m->payload);
+    uint16_t major = server_get16(m->payload);
     VfioPeer peer;
     g_autofree char *text = NULL;
     uint8_t *reply;
@@ -265,8 +265,8 @@ int vfio_version(DevemuVfioUser *s, const VfioMessage *m)
     text = our_capabilities(s);
     reply = vfio_reply(s, m, 4 + strlen(text) + 1);
     if (reply) {
-        vfio_put16(reply, VERSION_MAJOR);
-        vfio_put16(reply + 2, VERSION_MINOR);
+        server_put16(reply, VERSION_MAJOR);
+        server_put16(reply + 2, VERSION_MINOR);
         memcpy(reply + 4, text, strlen(text));
     }
     return 0;

@@ -13,7 +13,6 @@
 #include "../backends/options.h"
 
 #include <sys/timerfd.h>
-#include <time.h>
 #include <unistd.h>
 
 /* After a failed accept(). */
@@ -38,52 +37,22 @@ static const Option options_table[] = {
     {.name = NULL},
 };
 
-/* --- time and log ------------------------------------------------------------------ */
-
-uint64_t vfio_now(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
-
-static bool log_allowed(DevemuVfioUser *s)
-{
-    uint64_t now = vfio_now();
-
-    if (now >= s->log_refill_ns) {
-        s->log_refill_ns = now + DEVEMU_LOG_REFILL_NS;
-        s->log_tokens = MIN(s->log_tokens + 1, DEVEMU_LOG_BURST);
-    }
-    if (s->log == NULL || s->log_tokens == 0) {
-        return false;
-    }
-    s->log_tokens--;
-    return true;
-}
+/* --- log --------------------------------------------------------------------------- */
 
 void vfio_log(DevemuVfioUser *s, const char *format, ...)
 {
-    g_autofree char *text = NULL;
-    g_autofree char *line = NULL;
     va_list args;
 
-    if (!log_allowed(s)) {
-        return;
-    }
     va_start(args, format);
-    text = g_strdup_vprintf(format, args);
+    server_log_va(&s->log, format, args);
     va_end(args);
-    line = g_strdup_printf("vfio-user: %s: %s", s->label, text);
-    s->log(s->log_opaque, line);
 }
 
 void devemu_vfio_user_set_log(DevemuVfioUser *server, DevemuVfioUserLog *log, void *opaque)
 {
     g_return_if_fail(server != NULL);
-    server->log = log;
-    server->log_opaque = opaque;
+    server->log.sink = log;
+    server->log.opaque = opaque;
 }
 
 /* --- the device's host ------------------------------------------------------------- */
@@ -106,8 +75,8 @@ static void host_log(void *host, DevemuLogLevel level, const char *text)
     const DevemuVfioUser *s = host;
 
     (void)level;
-    if (s->log) {
-        s->log(s->log_opaque, text);
+    if (s->log.sink) {
+        s->log.sink(s->log.opaque, text);
     }
 }
 
@@ -128,14 +97,14 @@ static const DevemuHostOps host_ops = {
 
 static void watch_client(DevemuVfioUser *s)
 {
-    s->client_tag = g_source_add_unix_fd(s->source, s->client, G_IO_IN);
+    s->client_tag = g_source_add_unix_fd(s->source, s->socket.client, G_IO_IN);
     s->stalled = false;
 }
 
 static void watch_listener(DevemuVfioUser *s, bool on)
 {
-    if (on && s->listener >= 0) {
-        s->listener_tag = g_source_add_unix_fd(s->source, s->listener, G_IO_IN);
+    if (on && s->socket.listener >= 0) {
+        s->listener_tag = g_source_add_unix_fd(s->source, s->socket.listener, G_IO_IN);
     } else if (!on && s->listener_tag) {
         g_source_remove_unix_fd(s->source, s->listener_tag);
         s->listener_tag = NULL;
@@ -145,14 +114,13 @@ static void watch_listener(DevemuVfioUser *s, bool on)
 /* While there is a client, the next one waits; also while this process can open no more files. */
 static void accept_client(DevemuVfioUser *s)
 {
-    s->client = vfio_socket_accept(s);
-    if (s->client >= 0) {
+    if (server_socket_accept(&s->socket) >= 0) {
         watch_listener(s, false);
         watch_client(s);
     } else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
         vfio_log(s, "cannot take a client: %s", g_strerror(errno));
         watch_listener(s, false);
-        s->listen_ns = vfio_now() + LISTEN_AGAIN_NS;
+        s->listen_ns = server_now() + LISTEN_AGAIN_NS;
     }
 }
 
@@ -162,8 +130,8 @@ static void forget_client(DevemuVfioUser *s)
     vfio_doorbells_clear(s);
     g_source_remove_unix_fd(s->source, s->client_tag);
     s->client_tag = NULL;
-    close(s->client);
-    s->client = -1;
+    close(s->socket.client);
+    s->socket.client = -1;
     vfio_work_clear(s);
     vfio_message_reset(s);
     vfio_maps_clear(s);
@@ -176,7 +144,7 @@ static void forget_client(DevemuVfioUser *s)
 /* Send what waits; while the socket is full, nothing more is taken in. */
 static void push(DevemuVfioUser *s)
 {
-    bool stalled = !vfio_socket_send(s) && !s->left;
+    bool stalled = !server_stream_send(&s->stream, s->socket.client) && !s->stream.left;
 
     if (stalled != s->stalled) {
         s->stalled = stalled;
@@ -186,7 +154,7 @@ static void push(DevemuVfioUser *s)
 
 static bool lost(const DevemuVfioUser *s)
 {
-    return s->failed || s->left;
+    return s->failed || s->stream.left;
 }
 
 /* Handle what is there and send what comes of it, until more must come in or go out. */
@@ -209,7 +177,7 @@ static uint64_t next_moment(const DevemuVfioUser *s)
 /* Has an event put something in the way out that was not the client's doing? */
 static bool must_push(const DevemuVfioUser *s)
 {
-    return s->client >= 0 && !s->stalled && s->out_start < s->out_end;
+    return s->socket.client >= 0 && !s->stalled && server_stream_must_send(&s->stream);
 }
 
 /* One receive; or, with the option "spin", one after the other until none has come for so long. */
@@ -220,7 +188,7 @@ static void serve_client(DevemuVfioUser *s)
 
     pump(s);
     while (!s->stalled && !lost(s)) {
-        bool came = vfio_socket_receive(s);
+        bool came = vfio_receive(s);
 
         if (came) {
             pump(s);
@@ -229,22 +197,21 @@ static void serve_client(DevemuVfioUser *s)
         if (s->spin_us == 0 || rounds == SPIN_ROUNDS) {
             break;
         }
-        now = vfio_now();
+        now = server_now();
         until = came || until == 0 ? now + s->spin_us * 1000 : until;
         if (now >= until || now >= next_moment(s)) {
             break;
         }
     }
     if (s->refire_ns != DEVEMU_NEVER) {
-        vfio_irqs_heard(s, vfio_now());
+        vfio_irqs_heard(s, server_now());
     }
 }
 
 /* What the client sent before it rang is done before. */
 static void serve_doorbells(DevemuVfioUser *s)
 {
-    for (unsigned i = 0; i < SPIN_ROUNDS && !s->stalled && !lost(s) && vfio_socket_receive(s);
-         i++) {
+    for (unsigned i = 0; i < SPIN_ROUNDS && !s->stalled && !lost(s) && vfio_receive(s); i++) {
         pump(s);
     }
     if (!lost(s)) {
@@ -259,22 +226,13 @@ static DevemuVfioUser *server_of(GSource *source)
     return ((VfioSource *)source)->server;
 }
 
-static void arm(DevemuVfioUser *s, uint64_t when_ns)
-{
-    struct itimerspec at = {.it_value = {.tv_sec = (time_t)(when_ns / 1000000000),
-                                         .tv_nsec = (long)(when_ns % 1000000000)}};
-
-    s->armed_ns = when_ns;
-    timerfd_settime(s->timer, TFD_TIMER_ABSTIME, &at, NULL);
-}
-
 /* Memory can fail at any of the device's events, those of its backends, too. */
 static bool over(DevemuVfioUser *s)
 {
-    if (vfio_files_broken(s)) {
+    if (server_files_broken(&s->files)) {
         vfio_fail(s, "the client cut a file short that it had given as memory");
     }
-    return s->client >= 0 && lost(s);
+    return s->socket.client >= 0 && lost(s);
 }
 
 static gboolean source_prepare(GSource *source, gint *ret_timeout)
@@ -292,11 +250,12 @@ static gboolean source_prepare(GSource *source, gint *ret_timeout)
     if (when_ns == DEVEMU_NEVER) {
         return FALSE;
     }
-    if (when_ns <= vfio_now()) {
+    if (when_ns <= server_now()) {
         return TRUE;
     }
     if (when_ns < s->armed_ns) {
-        arm(s, when_ns);
+        s->armed_ns = when_ns;
+        server_timer_set(s->timer, when_ns);
     }
     return FALSE;
 }
@@ -316,7 +275,7 @@ static gboolean source_check(GSource *source)
     }
     return query(s, s->client_tag) || query(s, s->listener_tag) || query(s, s->timer_tag) ||
            must_push(s) || vfio_doorbells_rung(s) ||
-           (when_ns != DEVEMU_NEVER && when_ns <= vfio_now());
+           (when_ns != DEVEMU_NEVER && when_ns <= server_now());
 }
 
 static void tick(DevemuVfioUser *s)
@@ -331,7 +290,7 @@ static void tick(DevemuVfioUser *s)
     if (next_moment(s) == DEVEMU_NEVER) {
         return;
     }
-    now = vfio_now();
+    now = server_now();
     vfio_irqs_refire(s, now);
     if (s->listen_ns <= now) {
         s->listen_ns = DEVEMU_NEVER;
@@ -389,7 +348,7 @@ static bool source_new(DevemuVfioUser *s, GMainContext *context, GError **error)
      * loop for each: two system calls a descriptor. `inside` guards instead. */
     g_source_set_can_recurse(s->source, TRUE);
     s->timer_tag = g_source_add_unix_fd(s->source, s->timer, G_IO_IN);
-    if (s->client >= 0) {
+    if (s->socket.client >= 0) {
         watch_client(s);
     } else {
         watch_listener(s, true);
@@ -400,26 +359,13 @@ static bool source_new(DevemuVfioUser *s, GMainContext *context, GError **error)
 
 /* --- life -------------------------------------------------------------------------- */
 
-/* "PLACE[,name=value...]": the place, with its doubled commas single. */
-static char *split_address(const char *text, const char **ret_options)
-{
-    GString *place = g_string_new(NULL);
-
-    while (*text && (*text != ',' || text[1] == ',')) {
-        text += *text == ',' ? 1 : 0;
-        g_string_append_c(place, *text++);
-    }
-    *ret_options = *text == ',' ? text + 1 : NULL;
-    return g_string_free(place, FALSE);
-}
-
 static bool read_address(DevemuVfioUser *s, const char *address, GError **error)
 {
     const char *options;
 
-    s->label = split_address(address, &options);
+    s->log.label = server_split_address(address, &options);
     return options_parse("vfio-user", options_table, options, s, error) &&
-           vfio_socket_open(s, s->label, error);
+           server_socket_open(&s->socket, s->log.label, error);
 }
 
 static void take_device(DevemuVfioUser *s, DevemuDevice *function)
@@ -445,9 +391,10 @@ DevemuVfioUser *devemu_vfio_user_new(DevemuDevice *dev, const char *address, GMa
         }
     }
     s = g_new0(DevemuVfioUser, 1);
-    s->listener = s->client = s->timer = -1;
+    s->socket = (ServerSocket){.what = "vfio-user", .listener = -1, .client = -1};
+    s->log = (ServerLog){.what = "vfio-user", .tokens = DEVEMU_LOG_BURST};
+    s->timer = -1;
     s->deadline_ns = s->refire_ns = s->armed_ns = s->listen_ns = DEVEMU_NEVER;
-    s->log_tokens = DEVEMU_LOG_BURST;
     if (!read_address(s, address, error) || !source_new(s, context, error)) {
         if (function != dev) {
             devemu_bus_unplug(dev);
@@ -456,9 +403,8 @@ DevemuVfioUser *devemu_vfio_user_new(DevemuDevice *dev, const char *address, GMa
         devemu_vfio_user_free(s);
         return NULL;
     }
-    s->in_size = VFIO_IN_BYTES;
-    s->in = g_malloc(s->in_size);
-    s->files = vfio_files_new();
+    server_stream_init(&s->stream, VFIO_IN_BYTES);
+    server_files_init(&s->files);
     take_device(s, function);
     return s;
 }
@@ -478,18 +424,17 @@ void devemu_vfio_user_free(DevemuVfioUser *s)
         vfio_work_finish(s);
         vfio_migration_finish(s);
         devemu_device_free(s->function);
-        g_hash_table_unref(s->files);
+        server_files_finish(&s->files);
     }
     if (s->source) {
         g_source_destroy(s->source);
         g_source_unref(s->source);
     }
-    vfio_socket_close(s);
+    server_socket_close(&s->socket);
     if (s->timer >= 0) {
         close(s->timer);
     }
-    g_free(s->in);
-    g_free(s->out);
-    g_free(s->label);
+    server_stream_finish(&s->stream);
+    g_free(s->log.label);
     g_free(s);
 }

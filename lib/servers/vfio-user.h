@@ -7,11 +7,9 @@
  * socket are in the host's byte order (spec "Protocol Specification"); the bytes of a region are
  * the device's, little-endian.
  *
- * One object is everything: socket, client, and the client's memory and interrupts. Bytes and
- * descriptors come in by vfio_received(), and replies are gathered in `out`: this core does not
- * know the socket, so tests and the fuzzer feed it directly. What a handler refuses is an errno,
- * which becomes an error reply; what breaks the framing is vfio_fail(), which ends the connection
- * when the handlers have returned.
+ * One object is everything: socket, client, and the client's memory and interrupts. Replies are
+ * gathered in the stream. What a handler refuses is an errno, which becomes an error reply; what
+ * breaks the framing is vfio_fail(), which ends the connection when the handlers have returned.
  */
 #ifndef DEVEMU_SERVERS_VFIO_USER_H
 #define DEVEMU_SERVERS_VFIO_USER_H
@@ -19,8 +17,7 @@
 #include <devemu/bus.h>
 #include <devemu/vfio-user.h>
 
-#include <errno.h>
-#include <string.h>
+#include "server.h"
 
 /* --- the protocol ------------------------------------------------------------------ */
 
@@ -105,13 +102,11 @@ typedef struct VfioCommand {
 
 /* --- the client's memory ----------------------------------------------------------- */
 
-typedef struct VfioFile VfioFile;
-
 /* A range of bus addresses that the client mapped. */
 typedef struct VfioMap {
     uint64_t addr, len;
-    uint8_t *data;  /* NULL: reached by messages only */
-    VfioFile *file; /* that data lies in */
+    uint8_t *data;    /* NULL: reached by messages only */
+    ServerFile *file; /* that data lies in */
     bool readable, writable;
 } VfioMap;
 
@@ -209,21 +204,14 @@ struct DevemuVfioUser {
     DevemuDevice *function; /* owned */
     GSource *source;
     bool inside; /* its dispatch */
-    char *label; /* its address, for people */
-    DevemuVfioUserLog *log;
-    void *log_opaque;
-    unsigned log_tokens;
-    uint64_t log_refill_ns;
+    ServerLog log;
 
     /* options */
     uint64_t spin_us;
     bool write_multiple;
 
     /* the socket */
-    char *path; /* NULL: not ours to remove */
-    uint64_t path_dev, path_ino;
-    int listener; /* -1: none */
-    int client;   /* -1: none */
+    ServerSocket socket;
     gpointer listener_tag, client_tag;
     bool stalled; /* the socket is full: nothing is taken in until it has room */
 
@@ -237,30 +225,16 @@ struct DevemuVfioUser {
     /* the connection */
     bool negotiated;
     bool failed; /* ends when the handlers have returned */
-    bool left;   /* the client closed it */
     VfioPeer peer;
-    uint8_t *in;
-    size_t in_size, in_start, in_end;
-    uint8_t *out;
-    size_t out_size, out_start, out_end;
-    size_t last_reply; /* where in out it begins */
+    ServerStream stream;
+    size_t last_reply; /* where in its out it begins */
     bool replied;      /* the handler under way did */
-    /* Descriptors that came: the first `held` belong to the first message in `in`, the others to
-     * the one that holds the byte before in + fd_mark. */
-    int fds[VFIO_MAX_FDS];
-    unsigned fd_count, fd_held;
-    size_t fd_mark;
-    /* Descriptors (ours) that go with the message at out + out_fd_mark, and what ends with it. */
-    int out_fds[VFIO_MAX_FDS];
-    unsigned out_fd_count;
-    size_t out_fd_mark, out_fd_end;
     uint64_t messages; /* handled so far */
 
     VfioMap *maps; /* in order of address, disjoint */
     size_t map_count, map_capacity;
     size_t last_map;
-    GHashTable *files; /* VfioFile */
-    unsigned faults_seen;
+    ServerFiles files;
 
     VfioIrq irqs[VFIO_IRQS];
     bool intx_level, intx_masked;
@@ -279,29 +253,15 @@ struct DevemuVfioUser {
 
 /* --- vfio-user.c: life, time ------------------------------------------------------- */
 
-uint64_t vfio_now(void);
 /* One line, at a limited rate. */
 G_GNUC_PRINTF(2, 3) void vfio_log(DevemuVfioUser *s, const char *format, ...);
-
-/* --- vfio-user-socket.c ------------------------------------------------------------ */
-
-bool vfio_socket_open(DevemuVfioUser *s, const char *place, GError **error);
-void vfio_socket_close(DevemuVfioUser *s);
-/* A client, or -1. */
-int vfio_socket_accept(DevemuVfioUser *s);
-/* False: nothing came; perhaps the client left. */
-bool vfio_socket_receive(DevemuVfioUser *s);
-/* False: not all of what waits could be sent; perhaps the client left. */
-bool vfio_socket_send(DevemuVfioUser *s);
 
 /* --- vfio-user-message.c: framing, dispatch, replies ------------------------------- */
 
 /* The connection cannot go on; text says why. */
 G_GNUC_PRINTF(2, 3) void vfio_fail(DevemuVfioUser *s, const char *format, ...);
-/* Where bytes are received to; at least one fits. Only while vfio_hungry(). */
-uint8_t *vfio_room(DevemuVfioUser *s, size_t *ret_len);
-/* So many bytes were received there, and these descriptors, which are taken over. */
-void vfio_received(DevemuVfioUser *s, size_t len, const int *fds, unsigned fd_count);
+/* One receive. False: nothing came; perhaps the client left. Only while vfio_hungry(). */
+bool vfio_receive(DevemuVfioUser *s);
 /* Handle what is whole. Stops at VFIO_OUT_LIMIT. */
 void vfio_process(DevemuVfioUser *s);
 /* Handle a command. */
@@ -314,8 +274,6 @@ void vfio_message_reset(DevemuVfioUser *s);
 uint8_t *vfio_reply(DevemuVfioUser *s, const VfioMessage *m, size_t len);
 /* The same for what was put off: header only, errno or 0. */
 void vfio_reply_error(DevemuVfioUser *s, const VfioMessage *m, int error);
-/* Put a command to the client, or anything else, in the way out: len bytes, zero. */
-uint8_t *vfio_out(DevemuVfioUser *s, size_t len);
 /* Descriptors, which stay ours, to go with the reply just begun; once a message. */
 void vfio_reply_fds(DevemuVfioUser *s, const int *fds, unsigned count);
 
@@ -397,17 +355,6 @@ void vfio_work_touch(DevemuVfioUser *s);
 /* Go on as far as it goes. */
 void vfio_work_step(DevemuVfioUser *s);
 
-/* --- vfio-user-memory.c: files behind maps ----------------------------------------- */
-
-GHashTable *vfio_files_new(void);
-/* len bytes from offset of the file: where they are, or NULL and an errno. Files that are mapped
- * already are mapped once. */
-uint8_t *vfio_file_map(DevemuVfioUser *s, int fd, uint64_t offset, uint64_t len, bool writable,
-                       VfioFile **ret_file, int *ret_error);
-void vfio_file_unmap(DevemuVfioUser *s, VfioFile *file);
-/* Did a file shrink under us? */
-bool vfio_files_broken(DevemuVfioUser *s);
-
 /* --- vfio-user-irq.c --------------------------------------------------------------- */
 
 void vfio_irqs_init(DevemuVfioUser *s);
@@ -468,46 +415,5 @@ void vfio_doorbells_ring(DevemuVfioUser *s);
 /* While the device is stopped nobody looks at them. */
 void vfio_doorbells_watch(DevemuVfioUser *s, bool on);
 void vfio_doorbells_clear(DevemuVfioUser *s);
-
-/* --- numbers on the socket: the host's byte order ---------------------------------- */
-
-static inline uint16_t vfio_get16(const uint8_t *p)
-{
-    uint16_t value;
-
-    memcpy(&value, p, sizeof(value));
-    return value;
-}
-
-static inline uint32_t vfio_get32(const uint8_t *p)
-{
-    uint32_t value;
-
-    memcpy(&value, p, sizeof(value));
-    return value;
-}
-
-static inline uint64_t vfio_get64(const uint8_t *p)
-{
-    uint64_t value;
-
-    memcpy(&value, p, sizeof(value));
-    return value;
-}
-
-static inline void vfio_put16(uint8_t *p, uint16_t value)
-{
-    memcpy(p, &value, sizeof(value));
-}
-
-static inline void vfio_put32(uint8_t *p, uint32_t value)
-{
-    memcpy(p, &value, sizeof(value));
-}
-
-static inline void vfio_put64(uint8_t *p, uint64_t value)
-{
-    memcpy(p, &value, sizeof(value));
-}
 
 #endif

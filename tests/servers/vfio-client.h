@@ -138,10 +138,10 @@ G_GNUC_UNUSED static void client_send(Client *c, unsigned command, unsigned flag
 {
     g_autofree uint8_t *message = g_malloc0(VFIO_HEADER_BYTES + len);
 
-    vfio_put16(message, ++c->id);
-    vfio_put16(message + 2, (uint16_t)command);
-    vfio_put32(message + 4, (uint32_t)(VFIO_HEADER_BYTES + len));
-    vfio_put32(message + 8, flags);
+    server_put16(message, ++c->id);
+    server_put16(message + 2, (uint16_t)command);
+    server_put32(message + 4, (uint32_t)(VFIO_HEADER_BYTES + len));
+    server_put32(message + 8, flags);
     if (len) {
         memcpy(message + VFIO_HEADER_BYTES, payload, len);
     }
@@ -187,7 +187,7 @@ G_GNUC_UNUSED static void client_receive(Client *c)
     }
     c->reply_fd_count = 0;
     client_receive_bytes(c, c->reply, VFIO_HEADER_BYTES);
-    c->reply_len = vfio_get32(c->reply + 4);
+    c->reply_len = server_get32(c->reply + 4);
     cr_assert(c->reply_len >= VFIO_HEADER_BYTES && c->reply_len <= sizeof(c->reply));
     client_receive_bytes(c, c->reply + VFIO_HEADER_BYTES, c->reply_len - VFIO_HEADER_BYTES);
 }
@@ -201,17 +201,17 @@ G_GNUC_UNUSED static int client_ask_fds(Client *c, unsigned command, const void 
 
     client_send(c, command, 0, payload, len, fds, fd_count);
     client_receive(c);
-    while ((vfio_get32(c->reply + 8) & VFIO_FLAG_TYPE) == VFIO_TYPE_COMMAND) {
+    while ((server_get32(c->reply + 8) & VFIO_FLAG_TYPE) == VFIO_TYPE_COMMAND) {
         g_queue_push_tail(&c->aside, g_bytes_new(c->reply, c->reply_len));
         client_receive(c);
     }
-    flags = vfio_get32(c->reply + 8);
-    cr_assert_eq(vfio_get16(c->reply), c->id);
-    cr_assert_eq(vfio_get16(c->reply + 2), command);
+    flags = server_get32(c->reply + 8);
+    cr_assert_eq(server_get16(c->reply), c->id);
+    cr_assert_eq(server_get16(c->reply + 2), command);
     cr_assert_eq(flags & VFIO_FLAG_TYPE, VFIO_TYPE_REPLY);
     if (flags & VFIO_FLAG_ERROR) {
         cr_assert_eq(c->reply_len, VFIO_HEADER_BYTES);
-        return (int)vfio_get32(c->reply + 12);
+        return (int)server_get32(c->reply + 12);
     }
     return 0;
 }
@@ -252,9 +252,9 @@ G_GNUC_UNUSED static Client *client_ready(DevemuDevice *dev)
 G_GNUC_UNUSED static void access_payload(uint8_t payload[16], unsigned region, uint64_t at,
                                          uint32_t count)
 {
-    vfio_put64(payload, at);
-    vfio_put32(payload + 8, region);
-    vfio_put32(payload + 12, count);
+    server_put64(payload, at);
+    server_put32(payload + 8, region);
+    server_put32(payload + 12, count);
 }
 
 G_GNUC_UNUSED static int client_read_bytes(Client *c, unsigned region, uint64_t at, uint32_t count)
@@ -308,11 +308,11 @@ G_GNUC_UNUSED static int client_map(Client *c, uint64_t addr, uint64_t len, int 
 {
     uint8_t payload[32];
 
-    vfio_put32(payload, 32);
-    vfio_put32(payload + 4, flags);
-    vfio_put64(payload + 8, offset);
-    vfio_put64(payload + 16, addr);
-    vfio_put64(payload + 24, len);
+    server_put32(payload, 32);
+    server_put32(payload + 4, flags);
+    server_put64(payload + 8, offset);
+    server_put64(payload + 16, addr);
+    server_put64(payload + 24, len);
     return client_ask_fds(c, VFIO_USER_DMA_MAP, payload, 32, &fd, fd >= 0 ? 1 : 0);
 }
 
@@ -320,10 +320,10 @@ G_GNUC_UNUSED static int client_unmap(Client *c, uint64_t addr, uint64_t len, un
 {
     uint8_t payload[24];
 
-    vfio_put32(payload, 24);
-    vfio_put32(payload + 4, flags);
-    vfio_put64(payload + 8, addr);
-    vfio_put64(payload + 16, len);
+    server_put32(payload, 24);
+    server_put32(payload + 4, flags);
+    server_put64(payload + 8, addr);
+    server_put64(payload + 16, len);
     return client_ask(c, VFIO_USER_DMA_UNMAP, payload, 24);
 }
 
@@ -334,11 +334,11 @@ G_GNUC_UNUSED static int client_irqs(Client *c, unsigned flags, unsigned index, 
 {
     uint8_t payload[20];
 
-    vfio_put32(payload, 20);
-    vfio_put32(payload + 4, flags);
-    vfio_put32(payload + 8, index);
-    vfio_put32(payload + 12, start);
-    vfio_put32(payload + 16, count);
+    server_put32(payload, 20);
+    server_put32(payload + 4, flags);
+    server_put32(payload + 8, index);
+    server_put32(payload + 12, start);
+    server_put32(payload + 16, count);
     return client_ask_fds(c, VFIO_USER_DEVICE_SET_IRQS, payload, 20, fds, fd_count);
 }
 

@@ -60,10 +60,10 @@ Test(vfio_user_dma, a_map_with_a_descriptor_is_memory_until_it_is_unmapped)
 
     cr_assert_eq(client_unmap(c, 0x100000, 0x8000, 0), 0);
     cr_assert_eq(c->reply_len, VFIO_HEADER_BYTES + 24);
-    cr_assert_eq(vfio_get64(client_payload(c) + 8), 0x100000);
+    cr_assert_eq(server_get64(client_payload(c) + 8), 0x100000);
     cr_assert_not(writes(c, 0x100010, 0));
     cr_assert_eq(devemu_le32(ram.data + 0x1010), 0xcafe1234);
-    cr_assert_eq(g_hash_table_size(c->server->files), 0);
+    cr_assert_eq(g_hash_table_size(c->server->files.table), 0);
     client_free(c);
 }
 
@@ -92,12 +92,12 @@ Test(vfio_user_dma, a_file_is_mapped_once_however_often_it_comes)
     for (unsigned i = 0; i < 256; i++) {
         cr_assert_eq(client_map(c, i * 0x2000, 0x1000, ram.fd, i * 0x1000, BOTH), 0);
     }
-    cr_assert_eq(g_hash_table_size(c->server->files), 1);
+    cr_assert_eq(g_hash_table_size(c->server->files.table), 1);
     cr_assert(writes(c, 200 * 0x2000, 7));
     cr_assert_eq(ram.data[200 * 0x1000], 7);
     cr_assert_eq(client_unmap(c, 0, 0, UNMAP_ALL), 0);
     cr_assert_eq(c->server->map_count, 0);
-    cr_assert_eq(g_hash_table_size(c->server->files), 0);
+    cr_assert_eq(g_hash_table_size(c->server->files.table), 0);
     client_free(c);
 }
 
@@ -145,7 +145,7 @@ Test(vfio_user_dma, unmaps_that_cannot_be_are_errors)
     cr_assert_eq(client_unmap(c, 0, 0x1000, UNMAP_ALL), EINVAL);
     cr_assert_eq(client_unmap(c, 0, 0x1000, 1), EINVAL);
     cr_assert_eq(client_unmap(c, 0, 0x1000, 4), EINVAL);
-    vfio_put64(payload + 16, 0x1000);
+    server_put64(payload + 16, 0x1000);
     cr_assert_eq(client_ask(c, VFIO_USER_DMA_UNMAP, payload, 24), EINVAL);
     cr_assert_eq(client_ask(c, VFIO_USER_DMA_UNMAP, payload, 23), EINVAL);
     client_free(c);
@@ -180,8 +180,8 @@ Test(vfio_user_dma, maps_that_wrap_or_are_nothing_are_errors)
     cr_assert_eq(client_map(c, 0, 0x1000, -1, 0, 0), EINVAL);
     cr_assert_eq(client_map(c, 0, 0x1000, -1, 0, 8 | BOTH), EINVAL);
     cr_assert_eq(client_map(c, UINT64_MAX - 0xfff, 0x1000, -1, 0, BOTH), 0);
-    vfio_put32(payload + 4, BOTH);
-    vfio_put64(payload + 24, 0x1000);
+    server_put32(payload + 4, BOTH);
+    server_put64(payload + 24, 0x1000);
     cr_assert_eq(client_ask(c, VFIO_USER_DMA_MAP, payload, 32), EINVAL);
     payload[0] = 32;
     cr_assert_eq(client_ask(c, VFIO_USER_DMA_MAP, payload, 31), EINVAL);
@@ -243,7 +243,7 @@ Test(vfio_user_dma, a_file_that_shrinks_ends_the_connection_and_not_the_process)
     client_run(c);
 
     cr_assert_not_null(strstr(c->log->str, "cut a file short"), "%s", c->log->str);
-    cr_assert_eq(c->server->client, -1);
+    cr_assert_eq(c->server->socket.client, -1);
     cr_assert(writes(other, 0, 5));
     cr_assert_eq(good.data[0], 5);
     cr_assert_eq(other->log->len, 0);

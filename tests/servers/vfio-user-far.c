@@ -120,8 +120,8 @@ static Dma dma_get(Far *far)
     } else {
         client_receive(far->c);
     }
-    dma = (Dma){vfio_get16(m), vfio_get16(m + 2), vfio_get64(m + 16), vfio_get64(m + 24)};
-    cr_assert_eq(vfio_get32(m + 8) & VFIO_FLAG_TYPE, VFIO_TYPE_COMMAND);
+    dma = (Dma){server_get16(m), server_get16(m + 2), server_get64(m + 16), server_get64(m + 24)};
+    cr_assert_eq(server_get32(m + 8) & VFIO_FLAG_TYPE, VFIO_TYPE_COMMAND);
     cr_assert(dma.command == VFIO_USER_DMA_READ || dma.command == VFIO_USER_DMA_WRITE);
     cr_assert_eq(far->c->reply_len, 32 + (dma.command == VFIO_USER_DMA_WRITE ? dma.count : 0));
     cr_assert(dma.addr >= RAM_AT && dma.addr + dma.count <= RAM_AT + RAM_BYTES, "DMA at %lx",
@@ -138,13 +138,13 @@ static void dma_reply(Far *far, const Dma *dma, size_t len, uint32_t error)
     g_autofree uint8_t *m = g_malloc0(32 + len);
     size_t bytes = error || dma->command == VFIO_USER_DMA_WRITE ? 16 : 32 + len;
 
-    vfio_put16(m, dma->id);
-    vfio_put16(m + 2, (uint16_t)dma->command);
-    vfio_put32(m + 4, (uint32_t)bytes);
-    vfio_put32(m + 8, VFIO_TYPE_REPLY | (error ? VFIO_FLAG_ERROR : 0));
-    vfio_put32(m + 12, error);
-    vfio_put64(m + 16, dma->addr);
-    vfio_put64(m + 24, dma->count);
+    server_put16(m, dma->id);
+    server_put16(m + 2, (uint16_t)dma->command);
+    server_put32(m + 4, (uint32_t)bytes);
+    server_put32(m + 8, VFIO_TYPE_REPLY | (error ? VFIO_FLAG_ERROR : 0));
+    server_put32(m + 12, error);
+    server_put64(m + 16, dma->addr);
+    server_put64(m + 24, dma->count);
     memcpy(m + 32, far->ram + (dma->addr - RAM_AT), len);
     client_send_bytes(far->c, m, bytes, NULL, 0);
 }
@@ -572,7 +572,7 @@ Test(vfio_user_far, write_that_moves_dma_is_answered_first_and_done_in_order)
     dma_answer(far, &dma);
 
     client_receive(far->c);
-    cr_assert_eq(vfio_get16(far->c->reply + 2), VFIO_USER_REGION_READ);
+    cr_assert_eq(server_get16(far->c->reply + 2), VFIO_USER_REGION_READ);
     cr_assert_eq(devemu_le32(client_payload(far->c) + 16), 0xcafe1234);
     cr_assert_eq(client_read(far->c, BAR0, TOY_STATUS, 1), 1);
     far_free(far);

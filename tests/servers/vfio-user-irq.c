@@ -69,12 +69,12 @@ static void expect_irq(Client *c, unsigned index, unsigned flags, unsigned count
 {
     uint8_t payload[16] = {16};
 
-    vfio_put32(payload + 8, index);
+    server_put32(payload + 8, index);
     cr_assert_eq(client_ask(c, VFIO_USER_DEVICE_GET_IRQ_INFO, payload, 16), 0);
-    cr_assert_eq(vfio_get32(client_payload(c)), 16);
-    cr_assert_eq(vfio_get32(client_payload(c) + 4), flags, "index %u", index);
-    cr_assert_eq(vfio_get32(client_payload(c) + 8), index);
-    cr_assert_eq(vfio_get32(client_payload(c) + 12), count, "index %u", index);
+    cr_assert_eq(server_get32(client_payload(c)), 16);
+    cr_assert_eq(server_get32(client_payload(c) + 4), flags, "index %u", index);
+    cr_assert_eq(server_get32(client_payload(c) + 8), index);
+    cr_assert_eq(server_get32(client_payload(c) + 12), count, "index %u", index);
 }
 
 Test(vfio_user_irq, info_says_what_the_model_has)
@@ -90,9 +90,9 @@ Test(vfio_user_irq, info_says_what_the_model_has)
     expect_irq(c, VFIO_IRQ_REQ, 1, 1);
     expect_irq(d, MSI, 1, 4);
     expect_irq(d, MSIX, 1, 70);
-    vfio_put32(payload + 8, 5);
+    server_put32(payload + 8, 5);
     cr_assert_eq(client_ask(c, VFIO_USER_DEVICE_GET_IRQ_INFO, payload, 16), EINVAL);
-    vfio_put32(payload + 8, 0);
+    server_put32(payload + 8, 0);
     payload[0] = 15;
     cr_assert_eq(client_ask(c, VFIO_USER_DEVICE_GET_IRQ_INFO, payload, 16), EINVAL);
     client_free(c);
@@ -245,8 +245,8 @@ Test(vfio_user_irq, the_client_may_trigger_an_interrupt_itself)
 
     cr_assert_eq(client_irqs(c, NONE | TRIGGER, INTX, 0, 1, NULL, 0), 0);
     cr_assert_eq(event_count(event), 1);
-    vfio_put32(payload + 4, BOOL | TRIGGER);
-    vfio_put32(payload + 16, 1);
+    server_put32(payload + 4, BOOL | TRIGGER);
+    server_put32(payload + 16, 1);
     cr_assert_eq(client_ask(c, VFIO_USER_DEVICE_SET_IRQS, payload, 21), 0);
     cr_assert_eq(event_count(event), 0);
     payload[20] = 1;
@@ -438,7 +438,7 @@ Test(vfio_user_irq, requests_that_cannot_be_are_errors)
     refuse(c, BOOL | TRIGGER, MSIX, 0, 70, NULL, 0);
     cr_assert_eq(client_ask(c, VFIO_USER_DEVICE_SET_IRQS, payload, 19), EINVAL);
     payload[0] = 19;
-    vfio_put32(payload + 4, NONE | TRIGGER);
+    server_put32(payload + 4, NONE | TRIGGER);
     cr_assert_eq(client_ask(c, VFIO_USER_DEVICE_SET_IRQS, payload, 20), EINVAL);
     client_free(c);
 }

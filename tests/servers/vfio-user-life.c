@@ -175,7 +175,7 @@ Test(vfio_user_life, a_client_that_goes_leaves_nothing_and_the_next_finds_a_rese
     go(c);
 
     cr_assert_eq(c->server->map_count, 0);
-    cr_assert_eq(g_hash_table_size(c->server->files), 0);
+    cr_assert_eq(g_hash_table_size(c->server->files.table), 0);
     cr_assert_eq(c->server->irqs[VFIO_IRQ_MSIX].armed, 0);
     cr_assert_eq(toy_of(c)->resets, 1);
     come(c, p.path);
@@ -212,7 +212,7 @@ Test(vfio_user_life, the_log_is_bounded)
     unsigned lines = 0;
 
     for (unsigned i = 0; i < 200; i++) {
-        c->server->log_refill_ns = UINT64_MAX; /* time stands still */
+        c->server->log.refill_ns = UINT64_MAX; /* time stands still */
         c->fd = connect_to(p.path);
         client_send_bytes(c, "0123456789abcdef", 16, NULL, 0);
         client_run(c);
@@ -234,13 +234,13 @@ Test(vfio_user_life, a_client_may_go_in_the_middle_of_a_message)
     uint8_t part[20] = {1};
 
     come(c, p.path);
-    vfio_put16(part + 2, VFIO_USER_DMA_MAP);
-    vfio_put32(part + 4, 48);
+    server_put16(part + 2, VFIO_USER_DMA_MAP);
+    server_put32(part + 4, 48);
     client_send_bytes(c, part, sizeof(part), &ram.fd, 1);
     client_run(c);
-    cr_assert_eq(c->server->fd_count, 1);
+    cr_assert_eq(c->server->stream.fd_count, 1);
     go(c);
-    cr_assert_eq(c->server->fd_count, 0);
+    cr_assert_eq(c->server->stream.fd_count, 0);
     come(c, p.path);
     cr_assert_eq(client_read(c, CONFIG, 0, 4), 0x56781234);
     client_free(c);
@@ -297,8 +297,8 @@ Test(vfio_user_life, two_devices_on_one_context_do_not_disturb_each_other)
     while (!c->server->stalled) {
         uint8_t message[32] = {1};
 
-        vfio_put16(message + 2, VFIO_USER_REGION_READ);
-        vfio_put32(message + 4, 32);
+        server_put16(message + 2, VFIO_USER_REGION_READ);
+        server_put32(message + 4, 32);
         memcpy(message + 16, payload, 16);
         send(c->fd, message, sizeof(message), MSG_DONTWAIT);
         client_run(c);
@@ -334,8 +334,8 @@ static void exchange(Client *c, unsigned command, const void *payload, size_t le
 {
     g_autofree uint8_t *message = g_malloc0(VFIO_HEADER_BYTES + len);
 
-    vfio_put16(message + 2, (uint16_t)command);
-    vfio_put32(message + 4, (uint32_t)(VFIO_HEADER_BYTES + len));
+    server_put16(message + 2, (uint16_t)command);
+    server_put32(message + 4, (uint32_t)(VFIO_HEADER_BYTES + len));
     memcpy(message + VFIO_HEADER_BYTES, payload, len);
     cr_assert_eq(send(c->fd, message, VFIO_HEADER_BYTES + len, 0),
                  (ssize_t)(VFIO_HEADER_BYTES + len));
@@ -503,8 +503,8 @@ static int ask_doorbells(Client *c, unsigned region, unsigned argsz)
 {
     uint8_t payload[16] = {0};
 
-    vfio_put32(payload, argsz);
-    vfio_put32(payload + 8, region);
+    server_put32(payload, argsz);
+    server_put32(payload + 8, region);
     return client_ask(c, VFIO_USER_DEVICE_GET_REGION_IO_FDS, payload, 16);
 }
 
@@ -515,11 +515,11 @@ Test(vfio_user_life, doorbells_are_eventfds_that_write_the_index_of_their_elemen
     int bell;
 
     cr_assert_eq(ask_doorbells(c, BAR0, 4096), 0);
-    cr_assert_eq(vfio_get32(client_payload(c)), 16 + 4 * 40);
-    cr_assert_eq(vfio_get32(client_payload(c) + 12), 4);
-    cr_assert_eq(vfio_get64(client_payload(c) + 16 + 2 * 40), 0x18);
-    cr_assert_eq(vfio_get64(client_payload(c) + 16 + 2 * 40 + 8), 2);
-    cr_assert_eq(vfio_get32(client_payload(c) + 16 + 2 * 40 + 16), 2);
+    cr_assert_eq(server_get32(client_payload(c)), 16 + 4 * 40);
+    cr_assert_eq(server_get32(client_payload(c) + 12), 4);
+    cr_assert_eq(server_get64(client_payload(c) + 16 + 2 * 40), 0x18);
+    cr_assert_eq(server_get64(client_payload(c) + 16 + 2 * 40 + 8), 2);
+    cr_assert_eq(server_get32(client_payload(c) + 16 + 2 * 40 + 16), 2);
     cr_assert_eq(c->reply_fd_count, 4);
     bell = dup(c->reply_fds[2]);
     cr_assert_eq(write(bell, &rings, sizeof(rings)), sizeof(rings));
@@ -536,9 +536,9 @@ static void set_state(Client *c, uint32_t state)
 {
     uint8_t payload[16] = {0};
 
-    vfio_put32(payload, sizeof(payload));
-    vfio_put32(payload + 4, 2 | 1 << 17); /* SET MIG_DEVICE_STATE */
-    vfio_put32(payload + 8, state);
+    server_put32(payload, sizeof(payload));
+    server_put32(payload + 4, 2 | 1 << 17); /* SET MIG_DEVICE_STATE */
+    server_put32(payload + 8, state);
     cr_assert_eq(client_ask(c, VFIO_USER_DEVICE_FEATURE, payload, sizeof(payload)), 0);
 }
 
@@ -593,10 +593,10 @@ Test(vfio_user_life, doorbells_that_do_not_fit_are_counted)
 
     cr_assert_eq(ask_doorbells(c, BAR0, 16 + 4 * 40 - 1), 0);
     cr_assert_eq(c->reply_len, VFIO_HEADER_BYTES + 16);
-    cr_assert_eq(vfio_get32(client_payload(c)), 16 + 4 * 40);
+    cr_assert_eq(server_get32(client_payload(c)), 16 + 4 * 40);
     cr_assert_eq(c->reply_fd_count, 0);
     cr_assert_eq(ask_doorbells(c, CONFIG, 4096), 0);
-    cr_assert_eq(vfio_get32(client_payload(c) + 12), 0);
+    cr_assert_eq(server_get32(client_payload(c) + 12), 0);
     cr_assert_eq(ask_doorbells(c, 9, 4096), EINVAL);
     cr_assert_eq(ask_doorbells(c, BAR0, 15), EINVAL);
     cr_assert_eq(client_ask(c, VFIO_USER_DEVICE_GET_REGION_IO_FDS, payload, 16), EINVAL);

@@ -31,8 +31,8 @@ static int feature(Client *c, uint32_t flags, uint32_t argsz, const void *data, 
 {
     uint8_t payload[8 + 8192] = {0};
 
-    vfio_put32(payload, argsz);
-    vfio_put32(payload + 4, flags);
+    server_put32(payload, argsz);
+    server_put32(payload + 4, flags);
     if (len) {
         memcpy(payload + 8, data, len);
     }
@@ -43,22 +43,22 @@ static int set_state(Client *c, uint32_t state)
 {
     uint8_t data[8] = {0};
 
-    vfio_put32(data, state);
+    server_put32(data, state);
     return feature(c, SET | DEVICE_STATE, 16, data, 8);
 }
 
 static uint32_t get_state(Client *c)
 {
     cr_assert_eq(feature(c, GET | DEVICE_STATE, 16, NULL, 0), 0);
-    return vfio_get32(client_payload(c) + 8);
+    return server_get32(client_payload(c) + 8);
 }
 
 static int read_data(Client *c, uint32_t argsz, uint32_t size)
 {
     uint8_t payload[8];
 
-    vfio_put32(payload, argsz);
-    vfio_put32(payload + 4, size);
+    server_put32(payload, argsz);
+    server_put32(payload + 4, size);
     return client_ask(c, VFIO_USER_MIG_DATA_READ, payload, 8);
 }
 
@@ -66,8 +66,8 @@ static int write_data(Client *c, const void *data, uint32_t size)
 {
     g_autofree uint8_t *payload = g_malloc0(8 + (size_t)size);
 
-    vfio_put32(payload, 8 + size);
-    vfio_put32(payload + 4, size);
+    server_put32(payload, 8 + size);
+    server_put32(payload + 4, size);
     if (size) {
         memcpy(payload + 8, data, size);
     }
@@ -81,7 +81,7 @@ static void drain(Client *c, GByteArray *stream, uint32_t piece)
 
     do {
         cr_assert_eq(read_data(c, 8 + piece, piece), 0);
-        got = vfio_get32(client_payload(c) + 4);
+        got = server_get32(client_payload(c) + 4);
         cr_assert_leq(got, piece);
         cr_assert_eq(c->reply_len, VFIO_HEADER_BYTES + 8 + got);
         g_byte_array_append(stream, client_payload(c) + 8, got);
@@ -124,8 +124,8 @@ Test(vfio_user_migration, stop_copy_and_pre_copy_are_offered)
     cr_assert_eq(feature(c, GET | MIGRATION, 16, NULL, 0), 0);
 
     cr_assert_eq(c->reply_len, VFIO_HEADER_BYTES + 16);
-    cr_assert_eq(vfio_get32(client_payload(c)), 16);
-    cr_assert_eq(vfio_get64(client_payload(c) + 8), 5);
+    cr_assert_eq(server_get32(client_payload(c)), 16);
+    cr_assert_eq(server_get64(client_payload(c) + 8), 5);
     cr_assert_eq(get_state(c), VFIO_STATE_RUNNING);
     client_free(c);
 }
@@ -167,7 +167,7 @@ Test(vfio_user_migration, get_without_room_says_what_it_needs)
 
     cr_assert_eq(feature(c, GET | DEVICE_STATE, 8, NULL, 0), 0);
     cr_assert_eq(c->reply_len, VFIO_HEADER_BYTES + 8);
-    cr_assert_eq(vfio_get32(client_payload(c)), 16);
+    cr_assert_eq(server_get32(client_payload(c)), 16);
     cr_assert_eq(feature(c, GET | DEVICE_STATE, 7, NULL, 0), EINVAL);
     client_free(c);
 }
@@ -276,7 +276,7 @@ Test(vfio_user_migration, the_clock_stands_while_the_device_is_stopped)
     cr_assert_eq(vfio_device_now(c->server), stopped_at);
     cr_assert_eq(set_state(c, VFIO_STATE_RUNNING), 0);
     cr_assert_geq(vfio_device_now(c->server), stopped_at);
-    cr_assert_lt(c->server->migration.clock_offset + vfio_now() - stopped_at, UINT64_C(1) << 62);
+    cr_assert_lt(c->server->migration.clock_offset + server_now() - stopped_at, UINT64_C(1) << 62);
     client_free(c);
 }
 
@@ -426,9 +426,9 @@ Test(vfio_user_migration, data_moves_in_its_states_only_and_within_its_bounds)
     cr_assert_eq(read_data(c, 8 + VFIO_MAX_XFER, VFIO_MAX_XFER), 0);
     cr_assert_eq(set_state(c, VFIO_STATE_RESUMING), 0);
     cr_assert_eq(read_data(c, 108, 100), EINVAL);
-    vfio_put32(payload + 4, 2); /* two bytes, and one comes */
+    server_put32(payload + 4, 2); /* two bytes, and one comes */
     cr_assert_eq(client_ask(c, VFIO_USER_MIG_DATA_WRITE, payload, 9), EINVAL);
-    vfio_put32(payload + 4, UINT32_MAX);
+    server_put32(payload + 4, UINT32_MAX);
     cr_assert_eq(client_ask(c, VFIO_USER_MIG_DATA_WRITE, payload, 9), EINVAL);
     client_free(c);
 }
@@ -487,11 +487,11 @@ static int start_logging(Client *c, uint64_t page_size, uint32_t ranges, uint64_
 {
     uint8_t data[16 + 16 * 300] = {0};
 
-    vfio_put64(data, page_size);
-    vfio_put32(data + 8, ranges);
+    server_put64(data, page_size);
+    server_put32(data + 8, ranges);
     for (unsigned i = 0; i < MIN(ranges, 300); i++) {
-        vfio_put64(data + 16 + 16 * i, addr);
-        vfio_put64(data + 24 + 16 * i, len);
+        server_put64(data + 16 + 16 * i, addr);
+        server_put64(data + 24 + 16 * i, len);
     }
     return feature(c, SET | LOGGING_START, 24, data, 16 + 16 * MIN(ranges, 300));
 }
@@ -500,15 +500,15 @@ static int report(Client *c, uint64_t addr, uint64_t len, uint64_t page_size)
 {
     uint8_t data[24];
 
-    vfio_put64(data, addr);
-    vfio_put64(data + 8, len);
-    vfio_put64(data + 16, page_size);
+    server_put64(data, addr);
+    server_put64(data + 8, len);
+    server_put64(data + 16, page_size);
     return feature(c, GET | LOGGING_REPORT, 2 << 20, data, 24);
 }
 
 static uint64_t bitmap(const Client *c, unsigned word)
 {
-    return vfio_get64(client_payload(c) + 8 + 24 + 8 * word);
+    return server_get64(client_payload(c) + 8 + 24 + 8 * word);
 }
 
 static void dirty(Client *c, uint64_t addr)
@@ -525,7 +525,7 @@ static Client *logged(Memory *ram)
     cr_assert_eq(client_map(c, RAM_AT, RAM_LEN, ram->fd, 0, 3), 0);
     dirty(c, RAM_AT + 7 * PAGE); /* through a window, which is taken away then */
     cr_assert_eq(start_logging(c, PAGE, 1, RAM_AT, RAM_LEN), 0);
-    cr_assert_eq(vfio_get64(client_payload(c) + 8), PAGE);
+    cr_assert_eq(server_get64(client_payload(c) + 8), PAGE);
     return c;
 }
 
@@ -563,7 +563,7 @@ Test(vfio_user_migration, reports_come_in_any_page_size)
     cr_assert_eq(feature(c, SET | LOGGING_STOP, 8, NULL, 0), 0);
 
     cr_assert_eq(start_logging(c, 4 * PAGE, 0, 0, 0), 0);
-    cr_assert_eq(vfio_get64(client_payload(c) + 8), 4 * PAGE);
+    cr_assert_eq(server_get64(client_payload(c) + 8), 4 * PAGE);
     dirty(c, RAM_AT + 17 * PAGE);
     cr_assert_eq(report(c, RAM_AT + 18 * PAGE, PAGE, PAGE), 0);
     cr_assert_eq(bitmap(c, 0), 1);
@@ -578,7 +578,7 @@ Test(vfio_user_migration, the_page_size_is_at_least_4_kib)
     Client *c = toy_client(&toy_model);
 
     cr_assert_eq(start_logging(c, 512, 0, 0, 0), 0);
-    cr_assert_eq(vfio_get64(client_payload(c) + 8), PAGE);
+    cr_assert_eq(server_get64(client_payload(c) + 8), PAGE);
     client_free(c);
 }
 
@@ -611,7 +611,7 @@ Test(vfio_user_migration, hostile_logging_requests_are_refused)
     cr_assert_eq(start_logging(c, PAGE, 1, 0, 0), EINVAL);
     cr_assert_eq(start_logging(c, PAGE, 1, UINT64_MAX - PAGE + 1, 2 * PAGE), EOVERFLOW);
     cr_assert_eq(start_logging(c, UINT64_C(1) << 63, 0, 0, 0), 0);
-    cr_assert_eq(vfio_get64(client_payload(c) + 8), 1 << 30);
+    cr_assert_eq(server_get64(client_payload(c) + 8), 1 << 30);
     cr_assert_eq(start_logging(c, PAGE, 0, 0, 0), EINVAL, "twice");
     cr_assert_eq(report(c, 0, 0, PAGE), EINVAL);
     cr_assert_eq(report(c, 0, PAGE, 2048), EINVAL);

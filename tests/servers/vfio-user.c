@@ -32,7 +32,7 @@ static void expect_version(const char *json, bool good)
     client_send(c, VFIO_USER_VERSION, 0, payload, 4 + len, NULL, 0);
     if (good) {
         client_receive(c);
-        cr_assert_eq(vfio_get32(c->reply + 8), VFIO_TYPE_REPLY, "%s", json);
+        cr_assert_eq(server_get32(c->reply + 8), VFIO_TYPE_REPLY, "%s", json);
     } else {
         cr_assert(client_closed(c), "%s", json);
         cr_assert_not_null(strstr(c->log->str, "not JSON"));
@@ -46,8 +46,8 @@ Test(vfio_user, version_is_answered_with_ours_and_capabilities)
 
     cr_assert_eq(client_version(c, "{\"capabilities\":{\"max_msg_fds\":8}}"), 0);
 
-    cr_assert_eq(vfio_get16(client_payload(c)), 0);
-    cr_assert_eq(vfio_get16(client_payload(c) + 2), 0);
+    cr_assert_eq(server_get16(client_payload(c)), 0);
+    cr_assert_eq(server_get16(client_payload(c) + 2), 0);
     cr_assert_eq(c->reply[c->reply_len - 1], 0);
     cr_assert_str_eq((const char *)client_payload(c) + 4,
                      "{\"capabilities\":{\"max_msg_fds\":16,\"max_data_xfer_size\":1048576,"
@@ -74,7 +74,7 @@ Test(vfio_user, a_higher_minor_version_gets_ours)
 
     cr_assert_eq(client_ask(c, VFIO_USER_VERSION, payload, 4), 0);
 
-    cr_assert_eq(vfio_get16(client_payload(c) + 2), 0);
+    cr_assert_eq(server_get16(client_payload(c) + 2), 0);
     client_free(c);
 }
 
@@ -162,10 +162,10 @@ Test(vfio_user, device_info_is_pci_with_reset_nine_regions_five_interrupt_types)
 
     cr_assert_eq(client_ask(c, VFIO_USER_DEVICE_GET_INFO, payload, 16), 0);
 
-    cr_assert_eq(vfio_get32(client_payload(c)), 16);
-    cr_assert_eq(vfio_get32(client_payload(c) + 4), 3);
-    cr_assert_eq(vfio_get32(client_payload(c) + 8), 9);
-    cr_assert_eq(vfio_get32(client_payload(c) + 12), 5);
+    cr_assert_eq(server_get32(client_payload(c)), 16);
+    cr_assert_eq(server_get32(client_payload(c) + 4), 3);
+    cr_assert_eq(server_get32(client_payload(c) + 8), 9);
+    cr_assert_eq(server_get32(client_payload(c) + 12), 5);
     payload[0] = 15;
     cr_assert_eq(client_ask(c, VFIO_USER_DEVICE_GET_INFO, payload, 16), EINVAL);
     cr_assert_eq(client_ask(c, VFIO_USER_DEVICE_GET_INFO, payload, 15), EINVAL);
@@ -176,14 +176,14 @@ static void expect_region(Client *c, unsigned region, uint64_t size, unsigned fl
 {
     uint8_t payload[32] = {32};
 
-    vfio_put32(payload + 8, region);
+    server_put32(payload + 8, region);
     cr_assert_eq(client_ask(c, VFIO_USER_DEVICE_GET_REGION_INFO, payload, 32), 0);
     cr_assert_eq(c->reply_len, VFIO_HEADER_BYTES + 32);
-    cr_assert_eq(vfio_get32(client_payload(c)), 32);
-    cr_assert_eq(vfio_get32(client_payload(c) + 4), flags, "region %u", region);
-    cr_assert_eq(vfio_get32(client_payload(c) + 8), region);
-    cr_assert_eq(vfio_get32(client_payload(c) + 12), 0);
-    cr_assert_eq(vfio_get64(client_payload(c) + 16), size, "region %u", region);
+    cr_assert_eq(server_get32(client_payload(c)), 32);
+    cr_assert_eq(server_get32(client_payload(c) + 4), flags, "region %u", region);
+    cr_assert_eq(server_get32(client_payload(c) + 8), region);
+    cr_assert_eq(server_get32(client_payload(c) + 12), 0);
+    cr_assert_eq(server_get64(client_payload(c) + 16), size, "region %u", region);
 }
 
 Test(vfio_user, region_info_answers_for_all_regions)
@@ -212,11 +212,11 @@ Test(vfio_user, region_info_of_what_is_not_there_is_an_error)
     Client *c = client_ready(make(&toy_model, NULL));
     uint8_t payload[32] = {32};
 
-    vfio_put32(payload + 8, 9);
+    server_put32(payload + 8, 9);
     cr_assert_eq(client_ask(c, VFIO_USER_DEVICE_GET_REGION_INFO, payload, 32), EINVAL);
-    vfio_put32(payload + 8, UINT32_MAX);
+    server_put32(payload + 8, UINT32_MAX);
     cr_assert_eq(client_ask(c, VFIO_USER_DEVICE_GET_REGION_INFO, payload, 32), EINVAL);
-    vfio_put32(payload + 8, 0);
+    server_put32(payload + 8, 0);
     payload[0] = 31;
     cr_assert_eq(client_ask(c, VFIO_USER_DEVICE_GET_REGION_INFO, payload, 32), EINVAL);
     cr_assert_eq(client_ask(c, VFIO_USER_DEVICE_GET_REGION_INFO, payload, 31), EINVAL);
@@ -391,12 +391,12 @@ Test(vfio_user, write_multi_does_all_in_order_or_none)
     Client *c = toy_client();
     uint8_t payload[8 + 3 * 24];
 
-    vfio_put64(payload, 3);
+    server_put64(payload, 3);
     put_write(payload + 8, BAR0, TOY_VALUE, 4, 1);
     put_write(payload + 32, BAR0, TOY_ADDR, 4, 2);
     put_write(payload + 56, BAR0, TOY_VALUE, 4, 3);
     cr_assert_eq(client_ask(c, VFIO_USER_REGION_WRITE_MULTI, payload, sizeof(payload)), 0);
-    cr_assert_eq(vfio_get64(client_payload(c)), 3);
+    cr_assert_eq(server_get64(client_payload(c)), 3);
     cr_assert_eq(client_read(c, BAR0, TOY_VALUE, 4), 3);
     cr_assert_eq(client_read(c, BAR0, TOY_ADDR, 4), 2);
 
@@ -406,7 +406,7 @@ Test(vfio_user, write_multi_does_all_in_order_or_none)
     put_write(payload + 56, BAR0, TOY_VALUE, 9, 9);
     cr_assert_eq(client_ask(c, VFIO_USER_REGION_WRITE_MULTI, payload, sizeof(payload)), EINVAL);
     cr_assert_eq(client_ask(c, VFIO_USER_REGION_WRITE_MULTI, payload, sizeof(payload) - 1), EINVAL);
-    vfio_put64(payload, UINT64_MAX / 24 + 2);
+    server_put64(payload, UINT64_MAX / 24 + 2);
     cr_assert_eq(client_ask(c, VFIO_USER_REGION_WRITE_MULTI, payload, sizeof(payload)), EINVAL);
     cr_assert_eq(client_read(c, BAR0, TOY_VALUE, 4), 3);
     client_free(c);
@@ -449,9 +449,9 @@ static void send_header(Client *c, unsigned command, uint32_t size, uint32_t fla
 {
     uint8_t header[VFIO_HEADER_BYTES] = {1};
 
-    vfio_put16(header + 2, (uint16_t)command);
-    vfio_put32(header + 4, size);
-    vfio_put32(header + 8, flags);
+    server_put16(header + 2, (uint16_t)command);
+    server_put32(header + 4, size);
+    server_put32(header + 8, flags);
     client_send_bytes(c, header, sizeof(header), NULL, 0);
 }
 
@@ -516,8 +516,8 @@ Test(vfio_user, a_message_may_come_byte_by_byte)
     Client *c = toy_client();
     uint8_t message[32] = {1};
 
-    vfio_put16(message + 2, VFIO_USER_REGION_READ);
-    vfio_put32(message + 4, 32);
+    server_put16(message + 2, VFIO_USER_REGION_READ);
+    server_put32(message + 4, 32);
     access_payload(message + 16, CONFIG, 0, 4);
     for (size_t i = 0; i < sizeof(message); i++) {
         client_send_bytes(c, message + i, 1, NULL, 0);
@@ -552,7 +552,7 @@ Test(vfio_user, replies_come_in_order_with_the_numbers_of_their_commands)
     }
     for (unsigned i = 0; i < 50; i++) {
         client_receive(c);
-        cr_assert_eq(vfio_get16(c->reply), (uint16_t)(first + i));
+        cr_assert_eq(server_get16(c->reply), (uint16_t)(first + i));
     }
     client_free(c);
 }
@@ -564,8 +564,8 @@ Test(vfio_user, a_client_that_does_not_read_is_not_read_from)
     uint8_t message[32] = {1};
     unsigned sent = 0;
 
-    vfio_put16(message + 2, VFIO_USER_REGION_READ);
-    vfio_put32(message + 4, 32);
+    server_put16(message + 2, VFIO_USER_REGION_READ);
+    server_put32(message + 4, 32);
     access_payload(message + 16, 1, 0, 4096);
     for (unsigned quiet = 0; quiet < 3;) {
         if (send(c->fd, message, sizeof(message), MSG_DONTWAIT) == sizeof(message)) {
@@ -578,7 +578,7 @@ Test(vfio_user, a_client_that_does_not_read_is_not_read_from)
         client_run(c);
     }
     cr_assert(c->server->stalled);
-    cr_assert_leq(c->server->out_size, VFIO_OUT_LIMIT + 4096 + 32);
+    cr_assert_leq(c->server->stream.out_size, VFIO_OUT_LIMIT + 4096 + 32);
     for (unsigned i = 0; i < sent; i++) {
         client_receive(c);
         cr_assert_eq(c->reply_len, 32 + 4096);
@@ -626,11 +626,11 @@ Test(vfio_user, descriptors_go_with_the_message_that_they_came_with)
     uint8_t payload[32] = {0};
 
     client_post(c, BAR0, TOY_VALUE, 4, 1);
-    vfio_put32(payload, 32);
-    vfio_put32(payload + 4, 3);
-    vfio_put64(payload + 24, 4096);
+    server_put32(payload, 32);
+    server_put32(payload + 4, 3);
+    server_put64(payload + 24, 4096);
     client_send(c, VFIO_USER_DMA_MAP, 0, payload, 32, &memory.fd, 1);
-    vfio_put64(payload + 16, 4096);
+    server_put64(payload + 16, 4096);
     client_send(c, VFIO_USER_DMA_MAP, 0, payload, 32, NULL, 0);
     client_receive(c);
     client_receive(c);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * vfio-user-memory.c: the files behind the client's maps.
+ * server-memory.c: the files that a client gives as memory.
  *
  * A VMM sends its memory as a file many times over, a map for each range and with a fresh
  * descriptor each time. A file is mapped once, whole, and its maps point into it, so 65535 maps of
@@ -12,7 +12,7 @@
  * grows, whose entries are used again.
  */
 #define _GNU_SOURCE
-#include "vfio-user.h"
+#include "server.h"
 
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -22,7 +22,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-struct VfioFile {
+struct ServerFile {
     uint64_t dev, ino;
     bool writable;
     uint8_t *data;
@@ -136,14 +136,14 @@ static void guard_free(Guard *g)
 
 static guint file_hash(gconstpointer key)
 {
-    const VfioFile *file = key;
+    const ServerFile *file = key;
 
     return (guint)(file->ino * 31 + file->dev * 2 + file->writable);
 }
 
 static gboolean file_equal(gconstpointer a, gconstpointer b)
 {
-    const VfioFile *x = a, *y = b;
+    const ServerFile *x = a, *y = b;
 
     return x->ino == y->ino && x->dev == y->dev && x->writable == y->writable && x->len == y->len;
 }
@@ -159,15 +159,20 @@ static size_t page_of(int fd)
     return (size_t)sysconf(_SC_PAGESIZE);
 }
 
-GHashTable *vfio_files_new(void)
+void server_files_init(ServerFiles *files)
 {
-    return g_hash_table_new(file_hash, file_equal);
+    files->table = g_hash_table_new(file_hash, file_equal);
 }
 
-static VfioFile *file_new(int fd, const VfioFile *key, int *ret_error)
+void server_files_finish(ServerFiles *files)
+{
+    g_clear_pointer(&files->table, g_hash_table_unref);
+}
+
+static ServerFile *file_new(int fd, const ServerFile *key, int *ret_error)
 {
     int seals = fcntl(fd, F_GET_SEALS);
-    VfioFile *file;
+    ServerFile *file;
     void *data =
         mmap(NULL, key->len, key->writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd, 0);
 
@@ -183,12 +188,12 @@ static VfioFile *file_new(int fd, const VfioFile *key, int *ret_error)
     return file;
 }
 
-uint8_t *vfio_file_map(DevemuVfioUser *s, int fd, uint64_t offset, uint64_t len, bool writable,
-                       VfioFile **ret_file, int *ret_error)
+uint8_t *server_file_map(ServerFiles *files, int fd, uint64_t offset, uint64_t len, bool writable,
+                         ServerFile **ret_file, int *ret_error)
 {
     struct stat st;
-    VfioFile key = {.writable = writable};
-    VfioFile *file;
+    ServerFile key = {.writable = writable};
+    ServerFile *file;
 
     if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size <= 0 ||
         offset > (uint64_t)st.st_size || len > (uint64_t)st.st_size - offset) {
@@ -198,43 +203,43 @@ uint8_t *vfio_file_map(DevemuVfioUser *s, int fd, uint64_t offset, uint64_t len,
     key.dev = st.st_dev;
     key.ino = st.st_ino;
     key.len = (uint64_t)st.st_size;
-    file = g_hash_table_lookup(s->files, &key);
+    file = g_hash_table_lookup(files->table, &key);
     if (file == NULL) {
         file = file_new(fd, &key, ret_error);
         if (file == NULL) {
             return NULL;
         }
-        g_hash_table_add(s->files, file);
+        g_hash_table_add(files->table, file);
     }
     file->refs++;
     *ret_file = file;
     return file->data + offset;
 }
 
-void vfio_file_unmap(DevemuVfioUser *s, VfioFile *file)
+void server_file_unmap(ServerFiles *files, ServerFile *file)
 {
     if (file == NULL || --file->refs > 0) {
         return;
     }
-    g_hash_table_remove(s->files, file);
+    g_hash_table_remove(files->table, file);
     guard_free(file->guard);
     munmap(file->data, file->len);
     g_free(file);
 }
 
-bool vfio_files_broken(DevemuVfioUser *s)
+bool server_files_broken(ServerFiles *files)
 {
     unsigned seen = __atomic_load_n(&faults, __ATOMIC_ACQUIRE);
     GHashTableIter iter;
     gpointer file;
 
-    if (G_LIKELY(seen == s->faults_seen)) {
+    if (G_LIKELY(seen == files->faults_seen)) {
         return false;
     }
-    s->faults_seen = seen;
-    g_hash_table_iter_init(&iter, s->files);
+    files->faults_seen = seen;
+    g_hash_table_iter_init(&iter, files->table);
     while (g_hash_table_iter_next(&iter, &file, NULL)) {
-        const Guard *guard = ((VfioFile *)file)->guard;
+        const Guard *guard = ((ServerFile *)file)->guard;
 
         if (guard && __atomic_load_n(&guard->hit, __ATOMIC_RELAXED)) {
             return true;
