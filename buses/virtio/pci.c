@@ -6,10 +6,7 @@
  * Not modelled: SR-IOV, administration virtqueues, notification through I/O ports of a modern
  * device.
  */
-#include "../../lib/internal.h"
-#include "../pci/pci.h"
-
-#include <devemu/virtio.h>
+#include "virtio-pci.h"
 
 enum {
     BANK_LEGACY, /* BAR 0 */
@@ -17,8 +14,6 @@ enum {
     BANK_CONFIG,
     BANKS,
 
-    LEGACY_BYTES = 128,
-    NO_VECTOR = 0xffff,
     VENDOR = 0x1af4,
 
     /* Where the structures stand in BAR 4. */
@@ -33,60 +28,27 @@ enum {
     COMMON_CONFIG_VECTOR = 0x10,
     COMMON_QUEUE_VECTOR = 0x1a,
 
-    /* 4.1.4.10: the legacy interface. */
-    LEGACY_DEVICE_FEATURES = 0,
-    LEGACY_DRIVER_FEATURES = 4,
-    LEGACY_QUEUE_PFN = 8,
-    LEGACY_QUEUE_SIZE = 12,
-    LEGACY_QUEUE_SELECT = 14,
-    LEGACY_QUEUE_NOTIFY = 16,
-    LEGACY_STATUS = 18,
-    LEGACY_ISR = 19,
-    LEGACY_CONFIG_VECTOR = 20, /* with MSI-X on */
-    LEGACY_QUEUE_VECTOR = 22,
-    LEGACY_ALIGN = 4096,
-    F_ANY_LAYOUT = 1 << 27, /* offered to legacy drivers: the queues do not care */
-
     ISR_QUEUE = 1,
     ISR_CONFIG = 2,
 
     /* Capabilities, 4.1.4. */
     CAPS_AT = 0x60,
-    CAP_BYTES = 16,
     CAP_COMMON = 1,
     CAP_NOTIFY = 2,
     CAP_ISR = 3,
     CAP_DEVICE = 4,
     CAP_PCI = 5,
-    NOTIFY_CAP_BYTES = 20,
     /* The access window is the last one. */
-    WINDOW_AT = CAPS_AT + 3 * CAP_BYTES + NOTIFY_CAP_BYTES,
+    WINDOW_AT = CAPS_AT + 3 * VIRTIO_PCI_CAP_BYTES + VIRTIO_PCI_LONG_CAP_BYTES,
     WINDOW_BAR = WINDOW_AT + 4,
     WINDOW_OFFSET = WINDOW_AT + 8,
     WINDOW_LENGTH = WINDOW_AT + 12,
     WINDOW_DATA = WINDOW_AT + 16,
-    CAPS_BYTES = WINDOW_DATA - CAPS_AT,
-};
-
-struct virtio_pci {
-    DevemuDevice *dev;
-    DevemuDevice *child;
-    DevemuPci pci;
-    uint8_t caps[CAPS_BYTES];
-    uint8_t window_bar;
-    uint8_t isr;
-    uint16_t config_vector;
-    uint8_t window_offset[4], window_length[4];
-    uint16_t queue_vector[DEVEMU_VIRTIO_QUEUES];
-    uint32_t pfn[DEVEMU_VIRTIO_QUEUES];
-    uint32_t vectors; /* property: UINT32_MAX: as many as are of use */
-    bool legacy, modern;
-    uint8_t unused[2];
 };
 
 /* --- the device below -------------------------------------------------------------- */
 
-static uint64_t common_read(const struct virtio_pci *s, uint64_t at, unsigned size)
+uint64_t virtio_pci_common_read(const struct virtio_pci *s, uint64_t at, unsigned size)
 {
     uint64_t value = 0;
 
@@ -94,7 +56,7 @@ static uint64_t common_read(const struct virtio_pci *s, uint64_t at, unsigned si
     return value;
 }
 
-static void common_write(const struct virtio_pci *s, uint64_t at, unsigned size, uint64_t value)
+void virtio_pci_common_write(const struct virtio_pci *s, uint64_t at, unsigned size, uint64_t value)
 {
     devemu_device_write(s->child, DEVEMU_VIRTIO_COMMON, at, size, value);
 }
@@ -110,7 +72,7 @@ static const struct pci_function *function_of(const struct virtio_pci *s)
     return NULL;
 }
 
-static bool msix_on(const struct virtio_pci *s)
+bool virtio_pci_msix_on(const struct virtio_pci *s)
 {
     const struct pci_function *function = function_of(s);
 
@@ -125,7 +87,7 @@ static void below_msi(void *host, uint64_t queue, uint32_t data)
     bool config = queue == DEVEMU_VIRTIO_CONFIG_CHANGE;
 
     (void)data;
-    if (!msix_on(s)) {
+    if (!virtio_pci_msix_on(s)) {
         s->isr |= config ? ISR_CONFIG : ISR_QUEUE;
         devemu_device_settle(dev);
         return;
@@ -133,13 +95,13 @@ static void below_msi(void *host, uint64_t queue, uint32_t data)
     if (config || queue < DEVEMU_VIRTIO_QUEUES) {
         unsigned vector = config ? s->config_vector : s->queue_vector[queue];
 
-        if (vector != NO_VECTOR) {
+        if (vector != VIRTIO_PCI_NO_VECTOR) {
             devemu_send_msi(dev, vector);
         }
     }
 }
 
-static uint64_t isr_take(struct virtio_pci *s)
+uint64_t virtio_pci_isr_take(struct virtio_pci *s)
 {
     uint64_t isr = s->isr;
 
@@ -149,50 +111,51 @@ static uint64_t isr_take(struct virtio_pci *s)
 }
 
 /* 4.1.5.1.2.1: a vector that is not there reads back as none. */
-static uint16_t vector_of(const struct virtio_pci *s, uint64_t value)
+uint16_t virtio_pci_vector_of(const struct virtio_pci *s, uint64_t value)
 {
-    return value < s->pci.msix_vectors ? (uint16_t)value : NO_VECTOR;
+    return value < s->pci.msix_vectors ? (uint16_t)value : VIRTIO_PCI_NO_VECTOR;
 }
 
 /* What a reset of the device means here. */
 static void forget(struct virtio_pci *s)
 {
     s->isr = 0;
-    s->config_vector = NO_VECTOR;
+    s->config_vector = VIRTIO_PCI_NO_VECTOR;
     for (unsigned i = 0; i < DEVEMU_VIRTIO_QUEUES; i++) {
-        s->queue_vector[i] = NO_VECTOR;
+        s->queue_vector[i] = VIRTIO_PCI_NO_VECTOR;
         s->pfn[i] = 0;
     }
 }
 
-static void status_write(struct virtio_pci *s, uint64_t value)
+void virtio_pci_status_write(struct virtio_pci *s, uint64_t value)
 {
     if (value == 0) {
         forget(s);
     }
-    common_write(s, DEVEMU_VIRTIO_DEVICE_STATUS, 1, value);
+    virtio_pci_common_write(s, DEVEMU_VIRTIO_DEVICE_STATUS, 1, value);
 }
 
 static uint16_t *selected_vector(struct virtio_pci *s)
 {
-    uint64_t queue = common_read(s, DEVEMU_VIRTIO_QUEUE_SELECT, 2);
+    uint64_t queue = virtio_pci_common_read(s, DEVEMU_VIRTIO_QUEUE_SELECT, 2);
 
-    return queue < common_read(s, DEVEMU_VIRTIO_NUM_QUEUES, 2) ? &s->queue_vector[queue] : NULL;
+    return queue < virtio_pci_common_read(s, DEVEMU_VIRTIO_NUM_QUEUES, 2) ? &s->queue_vector[queue]
+                                                                          : NULL;
 }
 
-static uint64_t queue_vector_read(struct virtio_pci *s)
+uint64_t virtio_pci_queue_vector_read(struct virtio_pci *s)
 {
     const uint16_t *vector = selected_vector(s);
 
-    return vector ? *vector : NO_VECTOR;
+    return vector ? *vector : VIRTIO_PCI_NO_VECTOR;
 }
 
-static void queue_vector_write(struct virtio_pci *s, uint64_t value)
+void virtio_pci_queue_vector_write(struct virtio_pci *s, uint64_t value)
 {
     uint16_t *vector = selected_vector(s);
 
     if (vector) {
-        *vector = vector_of(s, value);
+        *vector = virtio_pci_vector_of(s, value);
     }
 }
 
@@ -205,11 +168,11 @@ static DevemuAccess modern_read(void *state, uint64_t at, unsigned size, uint64_
     if (at == COMMON_CONFIG_VECTOR && size == 2) {
         *ret_value = s->config_vector;
     } else if (at == COMMON_QUEUE_VECTOR && size == 2) {
-        *ret_value = queue_vector_read(s);
+        *ret_value = virtio_pci_queue_vector_read(s);
     } else if (at < COMMON_BYTES && at + size <= COMMON_BYTES) {
         return devemu_device_read(s->child, DEVEMU_VIRTIO_COMMON, at, size, ret_value);
     } else if (at == AT_ISR && size == 1) {
-        *ret_value = isr_take(s);
+        *ret_value = virtio_pci_isr_take(s);
     } else if (at >= AT_DEVICE && at < AT_NOTIFY) {
         return devemu_device_read(s->child, DEVEMU_VIRTIO_CONFIG, at - AT_DEVICE, size, ret_value);
     } else {
@@ -223,11 +186,11 @@ static DevemuAccess modern_write(void *state, uint64_t at, unsigned size, uint64
     struct virtio_pci *s = state;
 
     if (at == COMMON_CONFIG_VECTOR && size == 2) {
-        s->config_vector = vector_of(s, value);
+        s->config_vector = virtio_pci_vector_of(s, value);
     } else if (at == COMMON_QUEUE_VECTOR && size == 2) {
-        queue_vector_write(s, value);
+        virtio_pci_queue_vector_write(s, value);
     } else if (at == DEVEMU_VIRTIO_DEVICE_STATUS && size == 1) {
-        status_write(s, value);
+        virtio_pci_status_write(s, value);
     } else if (at == DEVEMU_VIRTIO_QUEUE_ENABLE && value == 0) {
         /* 4.1.4.3.2: the driver MUST NOT write it. */
         devemu_guest_error(s->dev, "queue_enable: 0 was written");
@@ -252,156 +215,6 @@ static void notify_wrote(void *state, unsigned index, uint64_t value, uint64_t o
 static bool is_modern(const void *state)
 {
     return ((const struct virtio_pci *)state)->modern;
-}
-
-/* --- the legacy interface: 4.1.4.10 -------------------------------------------------- */
-
-static uint64_t legacy_features(struct virtio_pci *s)
-{
-    common_write(s, DEVEMU_VIRTIO_DEVICE_FEATURE_SELECT, 4, 0);
-    return common_read(s, DEVEMU_VIRTIO_DEVICE_FEATURE, 4) | F_ANY_LAYOUT;
-}
-
-static uint64_t driver_features_read(struct virtio_pci *s)
-{
-    common_write(s, DEVEMU_VIRTIO_DRIVER_FEATURE_SELECT, 4, 0);
-    return common_read(s, DEVEMU_VIRTIO_DRIVER_FEATURE, 4);
-}
-
-static void driver_features_write(struct virtio_pci *s, uint64_t value)
-{
-    common_write(s, DEVEMU_VIRTIO_DRIVER_FEATURE_SELECT, 4, 0);
-    common_write(s, DEVEMU_VIRTIO_DRIVER_FEATURE, 4, value);
-}
-
-/* 2.7.2: the three areas follow each other from one page number. 0 takes the queue away. */
-static void pfn_write(struct virtio_pci *s, uint64_t value)
-{
-    uint64_t queue = common_read(s, DEVEMU_VIRTIO_QUEUE_SELECT, 2);
-    uint64_t size = common_read(s, DEVEMU_VIRTIO_QUEUE_SIZE, 2);
-    uint64_t desc = value * LEGACY_ALIGN, avail = desc + 16 * size;
-    uint64_t used = (avail + 6 + 2 * size + LEGACY_ALIGN - 1) / LEGACY_ALIGN * LEGACY_ALIGN;
-
-    if (size == 0 || queue >= DEVEMU_VIRTIO_QUEUES) {
-        return;
-    }
-    s->pfn[queue] = (uint32_t)value;
-    common_write(s, DEVEMU_VIRTIO_QUEUE_ENABLE, 2, 0);
-    if (value != 0) {
-        common_write(s, DEVEMU_VIRTIO_QUEUE_DESC, 8, desc);
-        common_write(s, DEVEMU_VIRTIO_QUEUE_DRIVER, 8, avail);
-        common_write(s, DEVEMU_VIRTIO_QUEUE_DEVICE, 8, used);
-        common_write(s, DEVEMU_VIRTIO_QUEUE_ENABLE, 2, 1);
-    }
-}
-
-static uint64_t pfn_read(const struct virtio_pci *s)
-{
-    uint64_t queue = common_read(s, DEVEMU_VIRTIO_QUEUE_SELECT, 2);
-
-    return queue < DEVEMU_VIRTIO_QUEUES ? s->pfn[queue] : 0;
-}
-
-/* The vectors stand there while MSI-X is on, and push the configuration space back. */
-static unsigned legacy_config_at(const struct virtio_pci *s)
-{
-    return msix_on(s) ? LEGACY_CONFIG_VECTOR + 4 : LEGACY_CONFIG_VECTOR;
-}
-
-static bool legacy_register_read(struct virtio_pci *s, uint64_t place, uint64_t *ret_value)
-{
-    switch (place) {
-    case LEGACY_DEVICE_FEATURES << 4 | 4:
-        *ret_value = legacy_features(s);
-        return true;
-    case LEGACY_DRIVER_FEATURES << 4 | 4:
-        *ret_value = driver_features_read(s);
-        return true;
-    case LEGACY_QUEUE_PFN << 4 | 4:
-        *ret_value = pfn_read(s);
-        return true;
-    case LEGACY_QUEUE_SIZE << 4 | 2:
-        *ret_value = common_read(s, DEVEMU_VIRTIO_QUEUE_SIZE, 2);
-        return true;
-    case LEGACY_QUEUE_SELECT << 4 | 2:
-        *ret_value = common_read(s, DEVEMU_VIRTIO_QUEUE_SELECT, 2);
-        return true;
-    case LEGACY_QUEUE_NOTIFY << 4 | 2:
-        *ret_value = 0;
-        return true;
-    case LEGACY_STATUS << 4 | 1:
-        *ret_value = common_read(s, DEVEMU_VIRTIO_DEVICE_STATUS, 1);
-        return true;
-    case LEGACY_ISR << 4 | 1:
-        *ret_value = isr_take(s);
-        return true;
-    case LEGACY_CONFIG_VECTOR << 4 | 2:
-        *ret_value = s->config_vector;
-        return true;
-    case LEGACY_QUEUE_VECTOR << 4 | 2:
-        *ret_value = queue_vector_read(s);
-        return true;
-    default:
-        return false;
-    }
-}
-
-static bool legacy_register_write(struct virtio_pci *s, uint64_t place, uint64_t value)
-{
-    switch (place) {
-    case LEGACY_DRIVER_FEATURES << 4 | 4:
-        driver_features_write(s, value);
-        return true;
-    case LEGACY_QUEUE_PFN << 4 | 4:
-        pfn_write(s, value);
-        return true;
-    case LEGACY_QUEUE_SELECT << 4 | 2:
-        common_write(s, DEVEMU_VIRTIO_QUEUE_SELECT, 2, value);
-        return true;
-    case LEGACY_QUEUE_NOTIFY << 4 | 2:
-        if (value < DEVEMU_VIRTIO_QUEUES) {
-            devemu_device_write(s->child, DEVEMU_VIRTIO_NOTIFY, value * 4, 2, value);
-        }
-        return true;
-    case LEGACY_STATUS << 4 | 1:
-        status_write(s, value);
-        return true;
-    case LEGACY_CONFIG_VECTOR << 4 | 2:
-        s->config_vector = vector_of(s, value);
-        return true;
-    case LEGACY_QUEUE_VECTOR << 4 | 2:
-        queue_vector_write(s, value);
-        return true;
-    case LEGACY_DEVICE_FEATURES << 4 | 4: /* read-only */
-    case LEGACY_QUEUE_SIZE << 4 | 2:
-    case LEGACY_ISR << 4 | 1:
-        return true;
-    default:
-        return false;
-    }
-}
-
-static DevemuAccess legacy_read(void *state, uint64_t at, unsigned size, uint64_t *ret_value)
-{
-    struct virtio_pci *s = state;
-    unsigned config = legacy_config_at(s);
-
-    if (at >= config) {
-        return devemu_device_read(s->child, DEVEMU_VIRTIO_CONFIG, at - config, size, ret_value);
-    }
-    return legacy_register_read(s, at << 4 | size, ret_value) ? DEVEMU_ACCESS_OK
-                                                              : DEVEMU_ACCESS_SIZE;
-}
-
-static DevemuAccess legacy_write(void *state, uint64_t at, unsigned size, uint64_t value)
-{
-    struct virtio_pci *s = state;
-    unsigned config = legacy_config_at(s);
-
-    if (at >= config) {
-        return devemu_device_write(s->child, DEVEMU_VIRTIO_CONFIG, at - config, size, value);
-    }
-    return legacy_register_write(s, at << 4 | size, value) ? DEVEMU_ACCESS_OK : DEVEMU_ACCESS_SIZE;
 }
 
 /* --- configuration space: 4.1.4 ------------------------------------------------------ */
@@ -468,15 +281,15 @@ static uint8_t *put_cap(uint8_t *at, unsigned *place, unsigned bytes, unsigned t
 
 static void fill_caps(struct virtio_pci *s)
 {
-    uint8_t all[CAPS_BYTES + 4] = {0}, *at = all;
+    uint8_t all[VIRTIO_PCI_CAPS_BYTES + 4] = {0}, *at = all;
     unsigned place = CAPS_AT;
 
-    at = put_cap(at, &place, CAP_BYTES, CAP_COMMON, 0, COMMON_BYTES);
+    at = put_cap(at, &place, VIRTIO_PCI_CAP_BYTES, CAP_COMMON, 0, COMMON_BYTES);
     devemu_put_le32(at + 16, 4); /* notify_off_multiplier */
-    at = put_cap(at, &place, NOTIFY_CAP_BYTES, CAP_NOTIFY, AT_NOTIFY, STRUCTURE_BYTES);
-    at = put_cap(at, &place, CAP_BYTES, CAP_ISR, AT_ISR, 1);
-    at = put_cap(at, &place, CAP_BYTES, CAP_DEVICE, AT_DEVICE, STRUCTURE_BYTES);
-    put_cap(at, &place, NOTIFY_CAP_BYTES, CAP_PCI, 0, 0);
+    at = put_cap(at, &place, VIRTIO_PCI_LONG_CAP_BYTES, CAP_NOTIFY, AT_NOTIFY, STRUCTURE_BYTES);
+    at = put_cap(at, &place, VIRTIO_PCI_CAP_BYTES, CAP_ISR, AT_ISR, 1);
+    at = put_cap(at, &place, VIRTIO_PCI_CAP_BYTES, CAP_DEVICE, AT_DEVICE, STRUCTURE_BYTES);
+    put_cap(at, &place, VIRTIO_PCI_LONG_CAP_BYTES, CAP_PCI, 0, 0);
     memcpy(s->caps, all, sizeof(s->caps));
 }
 
@@ -518,16 +331,16 @@ static const DevemuReg config_regs[] = {
      .decoded = is_modern},
     BYTES("window_offset", WINDOW_OFFSET, window_offset, 4, 0),
     BYTES("window_length", WINDOW_LENGTH, window_length, 4, 0),
-    BYTES("capabilities", CAPS_AT, caps, CAPS_BYTES, 0xff),
+    BYTES("capabilities", CAPS_AT, caps, VIRTIO_PCI_CAPS_BYTES, 0xff),
     {.name = "pci_cfg_data", .section = "4.1.4.9", .at = WINDOW_DATA, .size = 4, .decoded = never},
 };
 
 static const DevemuBank banks[BANKS] = {
     [BANK_LEGACY] = {.name = "legacy",
                      .kind = DEVEMU_BANK_PIO,
-                     .size = LEGACY_BYTES,
-                     .read = legacy_read,
-                     .write = legacy_write},
+                     .size = VIRTIO_PCI_LEGACY_BYTES,
+                     .read = virtio_pci_legacy_read,
+                     .write = virtio_pci_legacy_write},
     [BANK_MODERN] = {.name = "modern",
                      .kind = DEVEMU_BANK_MMIO,
                      .size = MODERN_BYTES,
@@ -599,11 +412,12 @@ static bool transport_valid(const void *state)
     const struct virtio_pci *s = state;
 
     for (unsigned i = 0; i < DEVEMU_VIRTIO_QUEUES; i++) {
-        if (s->queue_vector[i] != vector_of(s, s->queue_vector[i])) {
+        if (s->queue_vector[i] != virtio_pci_vector_of(s, s->queue_vector[i])) {
             return false;
         }
     }
-    return s->config_vector == vector_of(s, s->config_vector) && s->isr <= (ISR_QUEUE | ISR_CONFIG);
+    return s->config_vector == virtio_pci_vector_of(s, s->config_vector) &&
+           s->isr <= (ISR_QUEUE | ISR_CONFIG);
 }
 
 static void transport_loaded(void *state)
@@ -656,7 +470,7 @@ static const DevemuModel virtio_pci_model = {
 static void fill_pci(struct virtio_pci *s)
 {
     const DevemuVirtio *virtio = s->child->model->virtio;
-    uint32_t vectors = (uint32_t)common_read(s, DEVEMU_VIRTIO_NUM_QUEUES, 2) + 1;
+    uint32_t vectors = (uint32_t)virtio_pci_common_read(s, DEVEMU_VIRTIO_NUM_QUEUES, 2) + 1;
 
     s->pci = (DevemuPci){
         .vendor = VENDOR,
