@@ -13,103 +13,177 @@ enum {
     RING_EVENT_FLAGS_MASK = 3,
 };
 
-static void step(const DevemuVirtqueue *q, uint16_t *at, bool *wrap, unsigned count)
-{
-    unsigned next = *at + count;
+/* A place of the ring and the wrap counter there. */
+typedef struct Place {
+    unsigned at;
+    bool wrap;
+} Place;
 
-    if (next >= q->size) {
-        next -= q->size;
-        *wrap = !*wrap;
+static inline void step(Place *place, unsigned size, unsigned count)
+{
+    place->at += count;
+    if (place->at >= size) {
+        place->at -= size;
+        place->wrap = !place->wrap;
     }
-    *at = (uint16_t)next;
 }
 
-/* Driver and Device Ring Wrap Counters: AVAIL is the driver's counter, USED its inverse. False also
- * where memory does not answer. */
-static inline bool available(DevemuVirtqueue *q)
+/* Driver and Device Ring Wrap Counters: AVAIL is the driver's counter, USED its inverse. */
+static inline bool is_available(unsigned flags, bool wrap)
 {
-    uint16_t flags;
-    uint16_t wanted = q->avail_wrap ? VIRTQ_DESC_F_AVAIL : VIRTQ_DESC_F_USED;
+    unsigned wanted = wrap ? VIRTQ_DESC_F_AVAIL : VIRTQ_DESC_F_USED;
 
-    if (!virtq_read16(q, &q->desc, q->avail * VIRTQ_DESC_SIZE + FLAGS_AT, &flags)) {
-        return false;
-    }
     return (flags & (VIRTQ_DESC_F_AVAIL | VIRTQ_DESC_F_USED)) == wanted;
 }
 
-/* The list that begins at the next available place. */
-static bool walk(DevemuVirtqueue *q, DevemuVirtqueueChain *chain)
+/* The descriptor there if it is available. False if not, or if memory does not answer. The rest of
+ * the list was there before its flags were. */
+static inline bool first(DevemuVirtqueue *q, Place place, VirtqDesc *ret_desc)
 {
-    unsigned at = q->avail;
-    unsigned free = q->size - q->in_flight;
-    VirtqDesc desc;
+    const uint8_t *data = q->desc.data;
+    uint16_t flags;
 
-    for (unsigned n = 1; n <= free; n++) {
+    if (G_LIKELY(data != NULL)) {
+        uint64_t second;
+
+        data += (size_t)place.at * VIRTQ_DESC_SIZE;
+        second = virtq_load64_acquire(data + 8);
+        if (!is_available((unsigned)(second >> 48), place.wrap)) {
+            return false;
+        }
+        *ret_desc = (VirtqDesc){virtq_load64(data), second};
+        return true;
+    }
+    if (!virtq_read16(q, &q->desc, place.at * VIRTQ_DESC_SIZE + FLAGS_AT, &flags) ||
+        !is_available(flags, place.wrap)) {
+        return false;
+    }
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    return virtq_desc(q, place.at, ret_desc);
+}
+
+/* The list that begins with *desc, of at most `free` places. */
+static G_GNUC_NO_INLINE bool walk(DevemuVirtqueue *q, unsigned at, VirtqDesc desc, unsigned free,
+                                  DevemuVirtqueueSegment *segments, DevemuVirtqueueChain *ret_chain)
+{
+    DevemuVirtqueueChain chain = {.segments = segments};
+
+    for (unsigned n = 1;; n++) {
+        unsigned flags = virtq_desc_high(desc);
+
+        chain.descs = (uint16_t)n;
+        chain.id = (uint16_t)virtq_desc_low(desc);
+        if (G_UNLIKELY(flags & VIRTQ_DESC_F_INDIRECT)) {
+            /* Indirect Descriptors: not in a list linked by NEXT. */
+            if (n > 1 || (flags & VIRTQ_DESC_F_NEXT)) {
+                return virtq_break(q, "virtqueue: an INDIRECT descriptor in a list");
+            }
+            virtq_copy(&chain, ret_chain);
+            return virtq_indirect(q, ret_chain, desc);
+        }
+        if (!virtq_add(q, &chain, desc, (flags & VIRTQ_DESC_F_WRITE) != 0)) {
+            return false;
+        }
+        if (!(flags & VIRTQ_DESC_F_NEXT)) {
+            return virtq_end(q, &chain, ret_chain);
+        }
+        at = at + 1 == q->size ? 0 : at + 1;
+        if (G_UNLIKELY(n == free)) {
+            return virtq_break(q, "virtqueue: a list is longer than the free places of the ring");
+        }
         if (!virtq_desc(q, at, &desc)) {
             return false;
         }
-        if (G_UNLIKELY(desc.high & VIRTQ_DESC_F_INDIRECT)) {
-            /* Indirect Descriptors: not in a list linked by NEXT. */
-            if (n > 1 || (desc.high & VIRTQ_DESC_F_NEXT)) {
-                return virtq_break(q, "virtqueue: an INDIRECT descriptor in a list");
-            }
-            if (!virtq_indirect(q, chain, &desc)) {
-                return false;
-            }
-        } else if (!virtq_add(q, chain, &desc, (desc.high & VIRTQ_DESC_F_WRITE) != 0)) {
-            return false;
-        }
-        if (!(desc.high & VIRTQ_DESC_F_NEXT)) {
-            chain->id = desc.low;
-            chain->descs = (uint16_t)n;
-            return true;
-        }
-        at = at + 1 == q->size ? 0 : at + 1;
     }
-    return virtq_break(q, "virtqueue: a list is longer than the free places of the ring");
+}
+
+static inline bool take(DevemuVirtqueue *q, Place place, unsigned free, const DevemuWindow *window,
+                        DevemuVirtqueueSegment *segments, DevemuVirtqueueChain *ret_chain)
+{
+    VirtqDesc desc;
+
+    if (!first(q, place, &desc)) {
+        return false;
+    }
+    if (G_UNLIKELY(free == 0)) {
+        return virtq_break(q, "virtqueue: a list is longer than the free places of the ring");
+    }
+    if (G_LIKELY(virtq_one(window, desc, virtq_desc_high(desc), segments, ret_chain))) {
+        ret_chain->id = (uint16_t)virtq_desc_low(desc);
+        ret_chain->descs = 1;
+        return true;
+    }
+    return walk(q, place.at, desc, free, segments, ret_chain);
 }
 
 unsigned virtq_packed_pop(DevemuVirtqueue *q, DevemuVirtqueueChain *chains, unsigned count)
 {
-    unsigned n = 0;
+    DevemuVirtqueueSegment *next = q->segments, *last = next + q->max_size;
+    DevemuWindow window = q->window;
+    Place avail = {q->avail, q->avail_wrap};
+    unsigned size = q->size, free = size - q->in_flight, n;
 
-    while (n < count && virtq_room(q) && available(q)) {
-        __atomic_thread_fence(__ATOMIC_ACQUIRE);
-        virtq_begin(q, &chains[n]);
-        if (!walk(q, &chains[n]) || !virtq_end(q, &chains[n])) {
+    for (n = 0; n < count && next <= last; n++) {
+        if (!take(q, avail, free, &window, next, &chains[n])) {
             break;
         }
-        step(q, &q->avail, &q->avail_wrap, chains[n].descs);
-        q->in_flight += chains[n].descs;
-        n++;
+        step(&avail, size, chains[n].descs);
+        free -= chains[n].descs;
+        next += chains[n].readable + chains[n].writable;
     }
+    q->avail = (uint16_t)avail.at;
+    q->avail_wrap = avail.wrap;
+    q->in_flight = size - free;
     return n;
 }
 
-/* One used descriptor for the list; its flags come last. In a used descriptor WRITE says that
- * something was written. */
-void virtq_packed_push(DevemuVirtqueue *q, const DevemuVirtqueueChain *chain, uint32_t written)
+/* One used descriptor for the list; its flags come last, or all at once. In a used descriptor WRITE
+ * says that something was written. */
+static inline bool write_used(DevemuVirtqueue *q, uint8_t *ring, Place place, unsigned id,
+                              uint32_t written)
 {
-    uint32_t at = q->used * VIRTQ_DESC_SIZE;
-    uint16_t flags = (q->used_wrap ? VIRTQ_DESC_F_AVAIL | VIRTQ_DESC_F_USED : 0) |
+    unsigned flags = (place.wrap ? VIRTQ_DESC_F_AVAIL | VIRTQ_DESC_F_USED : 0) |
                      (written > 0 ? VIRTQ_DESC_F_WRITE : 0);
-    uint32_t len = GUINT32_TO_LE(written);
+    uint64_t word = written | (uint64_t)id << 32 | (uint64_t)flags << 48;
+    uint32_t at = place.at * VIRTQ_DESC_SIZE;
+    uint64_t le;
 
-    if (!virtq_area_write(q, &q->desc, at + 8, &len, sizeof(len)) ||
-        !virtq_write16(q, &q->desc, at + 12, chain->id)) {
-        return;
+    if (G_LIKELY(ring != NULL)) {
+        virtq_store64_release(ring + at + 8, word);
+        return true;
+    }
+    le = GUINT64_TO_LE(word);
+    if (!virtq_area_write_slowly(q, &q->desc, at + 8, &le, 6)) {
+        return false;
     }
     __atomic_thread_fence(__ATOMIC_RELEASE);
-    if (virtq_write16(q, &q->desc, at + FLAGS_AT, flags)) {
-        step(q, &q->used, &q->used_wrap, chain->descs);
-        q->in_flight -= chain->descs;
-        q->since += chain->descs;
-    }
+    return virtq_write16(q, &q->desc, at + FLAGS_AT, (uint16_t)flags);
 }
 
-void virtq_packed_skip(DevemuVirtqueue *q, unsigned places)
+/* The driver sees each at once, and none behind one that it does not see: the first is written
+ * last. What is pushed after a reset is dropped. */
+void virtq_packed_push(DevemuVirtqueue *q, const DevemuVirtqueueChain *chains,
+                       const uint32_t *written, unsigned count)
 {
-    step(q, &q->used, &q->used_wrap, places);
+    uint8_t *ring = q->desc.data;
+    Place begin = {q->used, q->used_wrap}, used = begin;
+    unsigned size = q->size, left = q->in_flight;
+
+    for (unsigned i = 0; i < count && chains[i].descs <= left; i++) {
+        if (i > 0 && !write_used(q, ring, used, chains[i].id, written != NULL ? written[i] : 0)) {
+            break;
+        }
+        step(&used, size, chains[i].descs);
+        left -= chains[i].descs;
+    }
+    if (left == q->in_flight ||
+        !write_used(q, ring, begin, chains[0].id, written != NULL ? written[0] : 0)) {
+        return;
+    }
+    q->used = (uint16_t)used.at;
+    q->used_wrap = used.wrap;
+    q->since += q->in_flight - left;
+    q->in_flight = left;
 }
 
 /* Driver and Device Event Suppression. The specification gives value 3 no meaning; it is taken as
@@ -117,16 +191,16 @@ void virtq_packed_skip(DevemuVirtqueue *q, unsigned places)
 bool virtq_packed_flush(DevemuVirtqueue *q)
 {
     unsigned since = q->since;
-    uint16_t event[2];
+    uint32_t event;
     unsigned desc, flags, off, back;
 
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     q->since = 0;
-    if (!virtq_area_read(q, &q->driver, EVENT_DESC_AT, event, sizeof(event))) {
+    if (!virtq_read32(q, &q->driver, 0, &event)) {
         return false;
     }
-    desc = GUINT16_FROM_LE(event[0]);
-    flags = GUINT16_FROM_LE(event[1]) & RING_EVENT_FLAGS_MASK;
+    desc = event & 0xffff;
+    flags = event >> 16 & RING_EVENT_FLAGS_MASK;
     if (flags != RING_EVENT_FLAGS_DESC || !q->event_idx) {
         return flags != RING_EVENT_FLAGS_DISABLE;
     }
@@ -138,6 +212,7 @@ bool virtq_packed_flush(DevemuVirtqueue *q)
 
 bool virtq_packed_listen(DevemuVirtqueue *q, bool on)
 {
+    VirtqDesc next;
     uint16_t desc = (uint16_t)(q->avail | q->avail_wrap << 15);
     uint16_t flags = !on            ? RING_EVENT_FLAGS_DISABLE
                      : q->event_idx ? RING_EVENT_FLAGS_DESC
@@ -151,5 +226,5 @@ bool virtq_packed_listen(DevemuVirtqueue *q, bool on)
         return false;
     }
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    return available(q);
+    return first(q, (Place){q->avail, q->avail_wrap}, &next);
 }

@@ -9,44 +9,50 @@ bool virtq_break(DevemuVirtqueue *q, const char *why)
     if (q->broken == NULL) {
         q->broken = why;
     }
+    q->ready = false;
     return false;
 }
 
 /* --- windows ----------------------------------------------------------------------- */
-
-static bool window_holds(const DevemuWindow *w, uint64_t addr, uint64_t len, bool write)
-{
-    uint64_t off = addr - w->addr;
-
-    return w->data != NULL && off < w->len && len <= w->len - off && (!write || w->writable);
-}
 
 uint8_t *virtq_map_slowly(DevemuVirtqueue *q, uint64_t addr, uint64_t len, bool write)
 {
     DevemuWindow window = {0};
 
     for (unsigned i = 0; i < VIRTQ_WINDOWS; i++) {
-        if (window_holds(&q->windows[i], addr, len, write)) {
-            q->hit = i;
+        if (virtq_window_holds(&q->windows[i], addr, len, write)) {
+            q->window = q->windows[i];
             return q->windows[i].data + (addr - q->windows[i].addr);
         }
     }
     if (q->ops.dma_map == NULL || !q->ops.dma_map(q->host, addr, &window) ||
-        !window_holds(&window, addr, len, write)) {
+        !virtq_window_holds(&window, addr, len, write)) {
         return NULL;
     }
     q->last = (q->last + 1) % VIRTQ_WINDOWS;
     q->windows[q->last] = window;
-    q->hit = q->last;
+    q->window = window;
     return window.data + (addr - window.addr);
 }
 
-static void map_areas(DevemuVirtqueue *q)
+/* Where the host's memory is not aligned as the bus is, the area goes by DMA. */
+static void map_area(DevemuVirtqueue *q, VirtqArea *area, bool write, unsigned align)
 {
-    q->stale = false;
-    q->desc.data = virtq_map(q, q->desc.addr, q->desc.len, q->packed);
-    q->driver.data = virtq_map(q, q->driver.addr, q->driver.len, false);
-    q->device.data = virtq_map(q, q->device.addr, q->device.len, true);
+    uint8_t *data = virtq_map(q, area->addr, area->len, write);
+
+    area->data = (uintptr_t)data % align == 0 ? data : NULL;
+}
+
+static bool get_ready(DevemuVirtqueue *q)
+{
+    if (!q->enabled || q->broken != NULL) {
+        return false;
+    }
+    map_area(q, &q->desc, q->packed, sizeof(uint64_t));
+    map_area(q, &q->driver, false, q->packed ? sizeof(uint32_t) : sizeof(uint16_t));
+    map_area(q, &q->device, true, sizeof(uint16_t));
+    q->ready = true;
+    return true;
 }
 
 static bool bus_read(DevemuVirtqueue *q, uint64_t addr, void *buf, size_t len)
@@ -77,78 +83,104 @@ bool virtq_area_write_slowly(DevemuVirtqueue *q, const VirtqArea *area, uint32_t
 
 /* --- indirect tables --------------------------------------------------------------- */
 
-static bool table_desc(DevemuVirtqueue *q, const uint8_t *view, uint64_t addr, unsigned at,
-                       VirtqDesc *ret_desc)
+/* A driver need not align a table. */
+static inline VirtqDesc table_view(const uint8_t *at)
 {
     uint64_t words[2];
 
-    if (view != NULL) {
-        memcpy(words, view + (size_t)at * VIRTQ_DESC_SIZE, sizeof(words));
-        virtq_copied();
-    } else if (!bus_read(q, addr + (uint64_t)at * VIRTQ_DESC_SIZE, words, sizeof(words))) {
+    if (G_LIKELY((uintptr_t)at % sizeof(uint64_t) == 0)) {
+        return (VirtqDesc){virtq_load64(at), virtq_load64(at + 8)};
+    }
+    memcpy(words, at, sizeof(words));
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    return (VirtqDesc){GUINT64_FROM_LE(words[0]), GUINT64_FROM_LE(words[1])};
+}
+
+static inline bool table_desc(DevemuVirtqueue *q, const uint8_t *view, uint64_t addr, unsigned at,
+                              VirtqDesc *ret_desc)
+{
+    uint64_t words[2];
+
+    if (G_LIKELY(view != NULL)) {
+        *ret_desc = table_view(view + (size_t)at * VIRTQ_DESC_SIZE);
+        return true;
+    }
+    if (!bus_read(q, addr + (uint64_t)at * VIRTQ_DESC_SIZE, words, sizeof(words))) {
         return virtq_break(q, "virtqueue: an indirect table is outside memory");
     }
-    virtq_decode(words, ret_desc);
+    *ret_desc = (VirtqDesc){GUINT64_FROM_LE(words[0]), GUINT64_FROM_LE(words[1])};
     return true;
 }
 
 /* Packed, "Indirect Flag": all of the table, in order, and only WRITE means something. */
-static bool packed_table(DevemuVirtqueue *q, DevemuVirtqueueChain *chain, const uint8_t *view,
+static bool packed_table(DevemuVirtqueue *q, DevemuVirtqueueChain *ret_chain, const uint8_t *view,
                          uint64_t addr, unsigned count)
 {
+    DevemuVirtqueueChain chain;
     VirtqDesc desc;
 
+    if (count > q->max_size) {
+        return virtq_break(q, "virtqueue: a chain is longer than the queue");
+    }
+    virtq_copy(ret_chain, &chain);
     for (unsigned i = 0; i < count; i++) {
         if (!table_desc(q, view, addr, i, &desc) ||
-            !virtq_add(q, chain, &desc, (desc.high & VIRTQ_DESC_F_WRITE) != 0)) {
+            !virtq_add(q, &chain, desc, (virtq_desc_high(desc) & VIRTQ_DESC_F_WRITE) != 0)) {
             return false;
         }
     }
-    return true;
+    return virtq_end(q, &chain, ret_chain);
 }
 
 /* Split, "Indirect Descriptors": linked by next from number 0. */
-static bool split_table(DevemuVirtqueue *q, DevemuVirtqueueChain *chain, const uint8_t *view,
+static bool split_table(DevemuVirtqueue *q, DevemuVirtqueueChain *ret_chain, const uint8_t *view,
                         uint64_t addr, unsigned count)
 {
-    unsigned at = 0;
+    DevemuVirtqueueChain chain;
+    unsigned at = 0, flags;
     VirtqDesc desc;
 
+    virtq_copy(ret_chain, &chain);
     for (unsigned n = 0; n < count; n++) {
-        if (at >= count) {
+        if (G_UNLIKELY(at >= count)) {
             return virtq_break(q, "virtqueue: an index is outside its indirect table");
+        }
+        if (G_UNLIKELY(chain.readable + chain.writable == q->max_size)) {
+            return virtq_break(q, "virtqueue: a chain is longer than the queue");
         }
         if (!table_desc(q, view, addr, at, &desc)) {
             return false;
         }
-        if (desc.low & VIRTQ_DESC_F_INDIRECT) {
+        flags = virtq_desc_low(desc);
+        if (G_UNLIKELY(flags & VIRTQ_DESC_F_INDIRECT)) {
             return virtq_break(q, "virtqueue: an indirect table inside an indirect table");
         }
-        if (!virtq_add(q, chain, &desc, (desc.low & VIRTQ_DESC_F_WRITE) != 0)) {
+        if (!virtq_add(q, &chain, desc, (flags & VIRTQ_DESC_F_WRITE) != 0)) {
             return false;
         }
-        if (!(desc.low & VIRTQ_DESC_F_NEXT)) {
-            return true;
+        if (!(flags & VIRTQ_DESC_F_NEXT)) {
+            return virtq_end(q, &chain, ret_chain);
         }
-        at = desc.high;
+        at = virtq_desc_high(desc);
     }
     return virtq_break(q, "virtqueue: a loop in an indirect table");
 }
 
 /* WRITE in the descriptor that refers to a table is ignored. */
-bool virtq_indirect(DevemuVirtqueue *q, DevemuVirtqueueChain *chain, const VirtqDesc *table)
+bool virtq_indirect(DevemuVirtqueue *q, DevemuVirtqueueChain *chain, VirtqDesc table)
 {
-    unsigned count = table->len / VIRTQ_DESC_SIZE;
+    uint32_t len = virtq_desc_len(table), count = len / VIRTQ_DESC_SIZE;
     const uint8_t *view;
 
     if (!q->indirect) {
         return virtq_break(q, "virtqueue: INDIRECT without VIRTIO_F_INDIRECT_DESC");
     }
-    if (count == 0 || table->len % VIRTQ_DESC_SIZE != 0) {
+    if (count == 0 || len % VIRTQ_DESC_SIZE != 0) {
         return virtq_break(q, "virtqueue: an indirect table is not of whole descriptors");
     }
-    view = virtq_map(q, table->addr, table->len, false);
-    return (q->packed ? packed_table : split_table)(q, chain, view, table->addr, count);
+    view = virtq_map(q, table.addr, len, false);
+    return q->packed ? packed_table(q, chain, view, table.addr, count)
+                     : split_table(q, chain, view, table.addr, count);
 }
 
 /* --- set-up ------------------------------------------------------------------------ */
@@ -240,7 +272,7 @@ void devemu_virtqueue_disable(DevemuVirtqueue *q)
 {
     q->enabled = false;
     q->broken = NULL;
-    q->in_flight = q->since = q->taken = 0;
+    q->in_flight = q->since = 0;
     devemu_virtqueue_revoke(q);
 }
 
@@ -257,8 +289,9 @@ const char *devemu_virtqueue_broken(const DevemuVirtqueue *q)
 void devemu_virtqueue_revoke(DevemuVirtqueue *q)
 {
     memset(q->windows, 0, sizeof(q->windows));
+    memset(&q->window, 0, sizeof(q->window));
     q->desc.data = q->driver.data = q->device.data = NULL;
-    q->stale = true;
+    q->ready = false;
 }
 
 uint32_t devemu_virtqueue_position(const DevemuVirtqueue *q)
@@ -276,13 +309,7 @@ unsigned devemu_virtqueue_in_flight(const DevemuVirtqueue *q)
 
 static inline bool ready(DevemuVirtqueue *q)
 {
-    if (G_UNLIKELY(!q->enabled || q->broken != NULL)) {
-        return false;
-    }
-    if (G_UNLIKELY(q->stale)) {
-        map_areas(q);
-    }
-    return true;
+    return G_LIKELY(q->ready) || get_ready(q);
 }
 
 unsigned devemu_virtqueue_pop(DevemuVirtqueue *q, DevemuVirtqueueChain *chains, unsigned count)
@@ -290,7 +317,6 @@ unsigned devemu_virtqueue_pop(DevemuVirtqueue *q, DevemuVirtqueueChain *chains, 
     if (!ready(q)) {
         return 0;
     }
-    q->taken = 0;
     return q->packed ? virtq_packed_pop(q, chains, count) : virtq_split_pop(q, chains, count);
 }
 
@@ -299,7 +325,6 @@ bool devemu_virtqueue_retake(DevemuVirtqueue *q, unsigned id, DevemuVirtqueueCha
     if (!ready(q) || q->packed || q->in_flight == 0) {
         return false;
     }
-    q->taken = 0;
     return virtq_split_retake(q, id, ret_chain);
 }
 
@@ -329,43 +354,22 @@ void devemu_virtqueue_unpop(DevemuVirtqueue *q, const DevemuVirtqueueChain *chai
     }
 }
 
-void devemu_virtqueue_push(DevemuVirtqueue *q, const DevemuVirtqueueChain *chain, uint32_t written)
-{
-    if (!ready(q) || q->in_flight == 0) {
-        return; /* reset meanwhile */
-    }
-    if (q->packed) {
-        virtq_packed_push(q, chain, written);
-    } else {
-        virtq_split_push(q, chain, written);
-    }
-}
-
-/* In a packed ring each is seen at once, so the first of them, behind which the driver does not
- * look, is written last. */
 void devemu_virtqueue_push_together(DevemuVirtqueue *q, const DevemuVirtqueueChain *chains,
                                     const uint32_t *written, unsigned count)
 {
-    uint16_t first = q->used, end;
-    bool first_wrap = q->used_wrap, end_wrap;
-
-    if (!q->packed || count < 2) {
-        for (unsigned i = 0; i < count; i++) {
-            devemu_virtqueue_push(q, &chains[i], written[i]);
-        }
+    if (!ready(q)) {
         return;
     }
-    virtq_packed_skip(q, chains[0].descs);
-    for (unsigned i = 1; i < count; i++) {
-        devemu_virtqueue_push(q, &chains[i], written[i]);
+    if (q->packed) {
+        virtq_packed_push(q, chains, written, count);
+    } else {
+        virtq_split_push(q, chains, written, count);
     }
-    end = q->used;
-    end_wrap = q->used_wrap;
-    q->used = first;
-    q->used_wrap = first_wrap;
-    devemu_virtqueue_push(q, &chains[0], written[0]);
-    q->used = end;
-    q->used_wrap = end_wrap;
+}
+
+void devemu_virtqueue_push(DevemuVirtqueue *q, const DevemuVirtqueueChain *chain, uint32_t written)
+{
+    devemu_virtqueue_push_together(q, chain, &written, 1);
 }
 
 void devemu_virtqueue_show(DevemuVirtqueue *q)

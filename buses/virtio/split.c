@@ -30,60 +30,79 @@ static bool look(DevemuVirtqueue *q)
     return true;
 }
 
-/* The chain that begins at head. A loop ends at the count: no chain has more descriptors than the
- * table. */
-static bool walk(DevemuVirtqueue *q, DevemuVirtqueueChain *chain, unsigned head)
+/* The chain that begins with *desc. A loop ends at the count: no chain has more descriptors than
+ * the table. */
+static G_GNUC_NO_INLINE bool walk(DevemuVirtqueue *q, VirtqDesc desc,
+                                  DevemuVirtqueueSegment *segments, DevemuVirtqueueChain *ret_chain)
 {
-    unsigned at = head;
-    VirtqDesc desc;
+    DevemuVirtqueueChain chain = {.segments = segments};
 
-    for (unsigned n = 0; n < q->size; n++) {
-        if (G_UNLIKELY(at >= q->size)) {
-            return virtq_break(q, "virtqueue: a descriptor index is outside the table");
-        }
-        if (!virtq_desc(q, at, &desc)) {
-            return false;
-        }
-        if (G_UNLIKELY(desc.low & VIRTQ_DESC_F_INDIRECT)) {
-            if (desc.low & VIRTQ_DESC_F_NEXT) {
+    for (unsigned n = 1;; n++) {
+        unsigned flags = virtq_desc_low(desc), next = virtq_desc_high(desc);
+
+        if (G_UNLIKELY(flags & VIRTQ_DESC_F_INDIRECT)) {
+            if (flags & VIRTQ_DESC_F_NEXT) {
                 return virtq_break(q, "virtqueue: INDIRECT and NEXT in one descriptor");
             }
-            return virtq_indirect(q, chain, &desc);
+            virtq_copy(&chain, ret_chain);
+            return virtq_indirect(q, ret_chain, desc);
         }
-        if (!virtq_add(q, chain, &desc, (desc.low & VIRTQ_DESC_F_WRITE) != 0)) {
+        if (!virtq_add(q, &chain, desc, (flags & VIRTQ_DESC_F_WRITE) != 0)) {
             return false;
         }
-        if (!(desc.low & VIRTQ_DESC_F_NEXT)) {
-            return true;
+        if (!(flags & VIRTQ_DESC_F_NEXT)) {
+            return virtq_end(q, &chain, ret_chain);
         }
-        at = desc.high;
+        if (G_UNLIKELY(n == q->size)) {
+            return virtq_break(q, "virtqueue: a chain is longer than the queue");
+        }
+        if (G_UNLIKELY(next >= q->size)) {
+            return virtq_break(q, "virtqueue: a descriptor index is outside the table");
+        }
+        if (!virtq_desc(q, next, &desc)) {
+            return false;
+        }
     }
-    return virtq_break(q, "virtqueue: a chain is longer than the queue");
+}
+
+static inline bool take(DevemuVirtqueue *q, unsigned head, const DevemuWindow *window,
+                        DevemuVirtqueueSegment *segments, DevemuVirtqueueChain *ret_chain)
+{
+    VirtqDesc desc;
+
+    if (G_UNLIKELY(head >= q->size)) {
+        return virtq_break(q, "virtqueue: a descriptor index is outside the table");
+    }
+    if (!virtq_desc(q, head, &desc) ||
+        (!virtq_one(window, desc, virtq_desc_low(desc), segments, ret_chain) &&
+         !walk(q, desc, segments, ret_chain))) {
+        return false;
+    }
+    ret_chain->id = (uint16_t)head;
+    ret_chain->descs = 0;
+    return true;
 }
 
 unsigned virtq_split_pop(DevemuVirtqueue *q, DevemuVirtqueueChain *chains, unsigned count)
 {
-    unsigned n = 0;
+    DevemuVirtqueueSegment *next = q->segments, *last = next + q->max_size;
+    DevemuWindow window = q->window;
+    unsigned mask = q->size - 1, avail = q->avail, n;
     uint16_t head;
 
     if (q->seen == q->avail && !look(q)) {
         return 0;
     }
-    while (n < count && q->avail != q->seen && virtq_room(q)) {
-        uint32_t at = RING_AT + 2 * (q->avail & (q->size - 1));
-
-        if (!virtq_read16(q, &q->driver, at, &head)) {
+    count = MIN(count, (uint16_t)(q->seen - avail));
+    for (n = 0; n < count && next <= last; n++) {
+        if (!virtq_read16(q, &q->driver, RING_AT + 2 * ((avail + n) & mask), &head) ||
+            !take(q, head, &window, next, &chains[n])) {
             break;
         }
-        virtq_begin(q, &chains[n]);
-        if (!walk(q, &chains[n], head) || !virtq_end(q, &chains[n])) {
-            break;
-        }
-        chains[n].id = head;
-        q->avail++;
-        q->in_flight++;
-        n++;
+        next += chains[n].readable + chains[n].writable;
     }
+    q->avail = (uint16_t)(avail + n);
+    q->in_flight += n;
     return n;
 }
 
@@ -91,25 +110,35 @@ bool virtq_split_retake(DevemuVirtqueue *q, unsigned id, DevemuVirtqueueChain *r
 {
     DevemuVirtqueueChain chain;
 
-    virtq_begin(q, &chain);
-    if (!walk(q, &chain, id) || !virtq_end(q, &chain)) {
+    if (!take(q, id, &q->window, q->segments, &chain)) {
         return false;
     }
-    chain.id = (uint16_t)id;
     *ret_chain = chain;
     return true;
 }
 
-void virtq_split_push(DevemuVirtqueue *q, const DevemuVirtqueueChain *chain, uint32_t written)
+/* What is pushed after a reset is dropped. */
+void virtq_split_push(DevemuVirtqueue *q, const DevemuVirtqueueChain *chains,
+                      const uint32_t *written, unsigned count)
 {
-    uint32_t elem[2] = {GUINT32_TO_LE(chain->id), GUINT32_TO_LE(written)};
-    uint32_t at = RING_AT + USED_ELEM * (q->used & (q->size - 1));
+    uint8_t *ring = q->device.data;
+    unsigned mask = q->size - 1, used = q->used, n;
 
-    if (virtq_area_write(q, &q->device, at, elem, sizeof(elem))) {
-        q->used++;
-        q->since++;
-        q->in_flight--;
+    count = MIN(count, q->in_flight);
+    for (n = 0; n < count; n++) {
+        uint64_t elem = chains[n].id | (uint64_t)(written != NULL ? written[n] : 0) << 32;
+        uint32_t at = RING_AT + USED_ELEM * ((used + n) & mask);
+
+        elem = GUINT64_TO_LE(elem);
+        if (G_LIKELY(ring != NULL)) {
+            memcpy(ring + at, &elem, sizeof(elem));
+        } else if (!virtq_area_write_slowly(q, &q->device, at, &elem, sizeof(elem))) {
+            break;
+        }
     }
+    q->used = (uint16_t)(used + n);
+    q->since += n;
+    q->in_flight -= n;
 }
 
 /* The Virtqueue Used Ring: len, and the payload, before idx. */

@@ -110,7 +110,8 @@ DEVEMU_API void devemu_virtqueue_unpop(DevemuVirtqueue *queue, const DevemuVirtq
  * negotiated. */
 DEVEMU_API void devemu_virtqueue_push(DevemuVirtqueue *queue, const DevemuVirtqueueChain *chain,
                                       uint32_t written);
-/* push() for each, in this order, but the driver sees all of them or none. */
+/* push() for each, in this order, but the driver sees all of them or none. written may be NULL
+ * where nothing was written to any. */
 DEVEMU_API void devemu_virtqueue_push_together(DevemuVirtqueue *queue,
                                                const DevemuVirtqueueChain *chains,
                                                const uint32_t *written, unsigned count);

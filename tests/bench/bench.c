@@ -12,25 +12,22 @@
  */
 #define _POSIX_C_SOURCE 200809L
 
-#include "../buses/virtio/driver.h"
+#include "measure.h"
 
 #include <devemu/devemu.h>
+#include <devemu/model.h>
 
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#define SAMPLES   21
-#define SAMPLE_NS 3000000.0
 #define RAM_BYTES (1u << 20)
 
 /* --- the machine around the card --------------------------------------------------- */
 
 enum {
-    RING = 32,   /* descriptors, both ways */
-    QUEUE = 256, /* places of a virtqueue */
+    RING = 32, /* descriptors, both ways */
     INIT_AT = 0x100,
     RX_RING_AT = 0x1000,
     TX_RING_AT = 0x2000,
@@ -282,7 +279,6 @@ typedef struct Env {
     Rig least_rig; /* for its descriptors */
     Least least;
     DevemuDevice *pic;
-    Driver *split, *packed; /* of virtqueues */
     GVariant *state;
     unsigned len, batch;
     uint8_t frame[1514];
@@ -412,35 +408,6 @@ static void create(Env *env)
     devemu_device_free(dev);
 }
 
-/* The driver's part is the least there is: a split queue's descriptors stay as they are, so idx
- * alone moves; packed descriptors are written anew. */
-static void chains(Env *env, Driver *d)
-{
-    DevemuVirtqueueChain chain[QUEUE];
-    unsigned n = devemu_virtqueue_pop(d->queue, chain, env->batch);
-
-    for (unsigned i = 0; i < n; i++) {
-        env->sum += (uintptr_t)chain[i].segments[0].data;
-        devemu_virtqueue_push(d->queue, &chain[i], 0);
-    }
-    devemu_virtqueue_flush(d->queue);
-}
-
-static void split_chains(Env *env)
-{
-    env->split->idx += env->batch;
-    devemu_put_le16(env->split->ram + DRIVER_AT + 2, env->split->idx);
-    chains(env, env->split);
-}
-
-static void packed_chains(Env *env)
-{
-    for (unsigned i = 0; i < env->batch; i++) {
-        give_desc(env->packed, DATA_AT, 64, 0, (uint16_t)i);
-    }
-    chains(env, env->packed);
-}
-
 typedef struct Row {
     const char *name;
     void (*ours)(Env *env);
@@ -478,10 +445,6 @@ static const Row rows[] = {
     {"rx 1514, 16, style 3", receive, least_receive_row, 1514, 16, 3, false, 0},
     {"rx 60, 16, no dma_map", receive, least_receive_row, 60, 16, 2, true, 0},
     {"rx 1514, 16, no dma_map", receive, least_receive_row, 1514, 16, 2, true, 0},
-    {"split virtqueue, a chain", split_chains, NULL, 0, 1, 2, false, 0},
-    {"split virtqueue, 32 chains", split_chains, NULL, 0, 32, 2, false, 8},
-    {"packed virtqueue, a chain", packed_chains, NULL, 0, 1, 2, false, 0},
-    {"packed virtqueue, 32 chains", packed_chains, NULL, 0, 32, 2, false, 8},
     {"FCS of 1514 bytes alone", fcs, NULL, 1514, 1, 2, false, 0},
     {"snapshot save", save, NULL, 0, 1, 2, false, 0},
     {"snapshot load", load, NULL, 0, 1, 2, false, 0},
@@ -496,12 +459,6 @@ static Env *env_new(const Row *row)
 
     env->rig = rig_new(row->style, !row->no_map);
     env->pic = devemu_device_new(devemu_model_find("i8259"), NULL, NULL);
-    env->split = driver_new(QUEUE, false, true, 0);
-    env->packed = driver_new(QUEUE, true, true, 0);
-    for (unsigned i = 0; i < QUEUE; i++) {
-        put_desc(env->split, DESC_AT + i * 16, DATA_AT + i * 64, 64, 0, 0);
-        devemu_put_le16(env->split->ram + DRIVER_AT + 4 + 2 * i, (uint16_t)i);
-    }
     env->state = devemu_device_save(env->rig->nic);
     env->len = row->len;
     env->batch = row->batch;
@@ -518,22 +475,12 @@ static void env_free(Env *env)
 {
     rig_free(env->rig);
     devemu_device_free(env->pic);
-    driver_free(env->split);
-    driver_free(env->packed);
     g_variant_unref(env->state);
     g_free(env->least.ram);
     g_free(env);
 }
 
 /* --- measuring --------------------------------------------------------------------- */
-
-static double now_ns(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
 
 /* What callgrind collects. */
 __attribute__((noinline)) void bench_collect(void (*row)(Env *env), Env *env, unsigned n);
@@ -559,19 +506,6 @@ static unsigned repeats(void (*row)(Env *env), Env *env)
     double n = SAMPLE_NS / MAX(each, 0.5);
 
     return n < 3 ? 3 : (unsigned)n;
-}
-
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return x < y ? -1 : x > y;
-}
-
-static double median(double *values)
-{
-    qsort(values, SAMPLES, sizeof(double), by_value);
-    return values[SAMPLES / 2];
 }
 
 static void measure(const Row *row)
