@@ -178,7 +178,7 @@ def built_in(host, _build, _log):
     return sum((lines[name] for name in host.devices), [])
 
 
-# --- ours, behind vfio-user
+# --- ours
 
 
 def texts(host):
@@ -186,24 +186,25 @@ def texts(host):
     ring = f"packed={host.packed}"
     return {
         "rng": f"virtio-rng,{ring},backend=random",
-        "blk": f"virtio-blk,{ring},serial=devemu-rig,queues=2,backend=file:{host.disk}",
+        "blk": f"virtio-blk,{ring},serial=devemu-rig,num_queues=2,backend=file:{host.disk}",
         "net": f"virtio-net,{ring},mac={MACS[0]},backend=slirp",
-        "net1": f"virtio-net,{ring},mac={MACS[1]},backend=tap,ifname={rig.TAP}",
+        "net1": f"virtio-net,{ring},mac={MACS[1]},queues=2,backend=tap,ifname={rig.TAP}",
         "balloon": f"virtio-balloon,{ring}",
         "input": f"virtio-input,{ring}",
     }
 
 
+def serve(host, build, log, protocol):
+    """examples/serve with the devices, each on a socket of its own: pairs of device and path."""
+    names = sum((["net", "net1"] if name == "net" else [name] for name in host.devices), [])
+    sockets = [(name, f"{host.tmp}/{name}.sock") for name in names]
+    words = sum(([f"{protocol}:{path}", texts(host)[name]] for name, path in sockets), [])
+    host.machine.append(rig.serve(build, log, *words, sockets=[path for _, path in sockets]))
+    return sockets
+
+
 def vfio_user(host, build, log):
-    words, sockets, devices = [], [], []
-    for name in host.devices:
-        for device in ["net", "net1"] if name == "net" else [name]:
-            path = f"{host.tmp}/{device}.sock"
-            words += [f"vfio-user:{path}", texts(host)[device]]
-            sockets.append(path)
-            devices += rig.socket_device(path)
-    host.machine.append(rig.serve(build, log, *words, sockets=sockets))
-    return devices
+    return sum((rig.socket_device(path) for _, path in serve(host, build, log, "vfio-user")), [])
 
 
 # --- over vhost-user: sockets of back ends, as pairs of device and path
@@ -237,6 +238,10 @@ def qemu_front_ends(host, sockets):
 
 def uml_front_ends(_host, sockets):
     return [f"virtio_uml.device={path}:{TYPES[name]}" for name, path in sockets]
+
+
+def vhost_user(host, build, log):
+    return serve(host, build, log, "vhost-user")
 
 
 def storage_daemon(host, _build, log):
