@@ -379,14 +379,15 @@ void devemu_virtqueue_show(DevemuVirtqueue *q)
     }
 }
 
-void devemu_virtqueue_flush(DevemuVirtqueue *q)
+bool devemu_virtqueue_flush(DevemuVirtqueue *q)
 {
-    if (q->since == 0 || !ready(q)) {
-        return;
+    if (q->since == 0 || !ready(q) || !(q->packed ? virtq_packed_flush(q) : virtq_split_flush(q))) {
+        return false;
     }
-    if ((q->packed ? virtq_packed_flush(q) : virtq_split_flush(q)) && q->ops.notify != NULL) {
+    if (q->ops.notify != NULL) {
         q->ops.notify(q->host);
     }
+    return true;
 }
 
 bool devemu_virtqueue_listen(DevemuVirtqueue *q)

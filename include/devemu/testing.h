@@ -90,6 +90,13 @@ DEVEMU_API void devemu_fake_set_input(DevemuFake *fake, unsigned line, bool leve
 
 /* Frames or characters in; as devemu_device_receive(). */
 DEVEMU_API size_t devemu_fake_receive(DevemuFake *fake, const void *data, size_t len);
+/* The same as devemu_device_receive_packet(). */
+DEVEMU_API size_t devemu_fake_receive_packet(DevemuFake *fake, const DevemuNetOffload *offload,
+                                             const void *data, size_t len, bool more);
+/* The DEVEMU_OFFLOAD_* that this backend takes of frames; none at first. What was said of the i-th
+ * frame, NULL past the last. */
+DEVEMU_API void devemu_fake_set_offloads(DevemuFake *fake, uint32_t offloads);
+DEVEMU_API const DevemuNetOffload *devemu_fake_sent_offload(const DevemuFake *fake, unsigned i);
 /* What the device sent: number of sends, one of them (owned by the fake), and all characters so
  * far, terminated. */
 DEVEMU_API unsigned devemu_fake_sent_count(const DevemuFake *fake);

@@ -115,8 +115,8 @@ DEVEMU_API void devemu_virtqueue_push(DevemuVirtqueue *queue, const DevemuVirtqu
 DEVEMU_API void devemu_virtqueue_push_together(DevemuVirtqueue *queue,
                                                const DevemuVirtqueueChain *chains,
                                                const uint32_t *written, unsigned count);
-/* Show the driver what was pushed, and notify it if it wants to be. */
-DEVEMU_API void devemu_virtqueue_flush(DevemuVirtqueue *queue);
+/* Show the driver what was pushed, and notify it if it wants to be: true if it was. */
+DEVEMU_API bool devemu_virtqueue_flush(DevemuVirtqueue *queue);
 /* Show it, and leave it to a later flush() to notify, of this as well. */
 DEVEMU_API void devemu_virtqueue_show(DevemuVirtqueue *queue);
 

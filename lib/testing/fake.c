@@ -52,6 +52,8 @@ struct DevemuFake {
 
     DevemuBlock *block; /* NULL: none */
     GPtrArray *sent;    /* GBytes */
+    GArray *said;       /* DevemuNetOffload of each; of frames */
+    uint32_t offloads;
     GString *output;
     unsigned readies;
     unsigned guest_errors;
@@ -207,7 +209,8 @@ static void set_host(DevemuFake *fake)
 
 /* --- backends ---------------------------------------------------------------------- */
 
-static void net_send(void *net, const DevemuSlice *slices, size_t count, bool more)
+static void net_send_offload(void *net, const DevemuNetOffload *offload, const DevemuSlice *slices,
+                             size_t count, bool more)
 {
     DevemuFake *fake = net;
     GByteArray *frame = g_byte_array_new();
@@ -217,6 +220,19 @@ static void net_send(void *net, const DevemuSlice *slices, size_t count, bool mo
         g_byte_array_append(frame, slices[i].data, (guint)slices[i].len);
     }
     g_ptr_array_add(fake->sent, g_byte_array_free_to_bytes(frame));
+    g_array_append_val(fake->said, *offload);
+}
+
+static void net_send(void *net, const DevemuSlice *slices, size_t count, bool more)
+{
+    static const DevemuNetOffload plain;
+
+    net_send_offload(net, &plain, slices, count, more);
+}
+
+static uint32_t net_offloads(void *net)
+{
+    return ((DevemuFake *)net)->offloads;
 }
 
 static void net_ready(void *net)
@@ -232,8 +248,11 @@ static void char_write(void *chr, const void *data, size_t len)
     g_string_append_len(fake->output, data, (gssize)len);
 }
 
-static const DevemuNetOps net_ops = {
-    .size = sizeof(DevemuNetOps), .send = net_send, .ready = net_ready};
+static const DevemuNetOps net_ops = {.size = sizeof(DevemuNetOps),
+                                     .send = net_send,
+                                     .ready = net_ready,
+                                     .offloads = net_offloads,
+                                     .send_offload = net_send_offload};
 static const DevemuCharOps char_ops = {
     .size = sizeof(DevemuCharOps), .write = char_write, .ready = net_ready};
 
@@ -437,6 +456,7 @@ static DevemuFake *fake_new(const DevemuModel *model, const DevemuSetting *setti
     fake->map = true;
     fake->deadline = DEVEMU_NEVER;
     fake->sent = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
+    fake->said = g_array_new(FALSE, TRUE, sizeof(DevemuNetOffload));
     fake->output = g_string_new(NULL);
     fake->last_log = g_strdup("");
     fake->cover = cover_new();
@@ -504,6 +524,7 @@ void devemu_fake_free(DevemuFake *fake)
     }
     g_array_unref(fake->settings);
     g_ptr_array_unref(fake->sent);
+    g_array_unref(fake->said);
     g_string_free(fake->output, TRUE);
     g_free(fake->last_log);
     g_free(fake->ram);
@@ -674,8 +695,24 @@ void devemu_fake_set_input(DevemuFake *fake, unsigned line, bool level)
 
 size_t devemu_fake_receive(DevemuFake *fake, const void *data, size_t len)
 {
+    return devemu_fake_receive_packet(fake, NULL, data, len, false);
+}
+
+size_t devemu_fake_receive_packet(DevemuFake *fake, const DevemuNetOffload *offload,
+                                  const void *data, size_t len, bool more)
+{
     migrate(fake);
-    return devemu_device_receive(fake->dev, data, len);
+    return devemu_device_receive_packet(fake->dev, offload, data, len, more);
+}
+
+void devemu_fake_set_offloads(DevemuFake *fake, uint32_t offloads)
+{
+    fake->offloads = offloads;
+}
+
+const DevemuNetOffload *devemu_fake_sent_offload(const DevemuFake *fake, unsigned i)
+{
+    return i < fake->said->len ? &g_array_index(fake->said, DevemuNetOffload, i) : NULL;
 }
 
 unsigned devemu_fake_sent_count(const DevemuFake *fake)
@@ -705,6 +742,7 @@ const char *devemu_fake_output(const DevemuFake *fake)
 void devemu_fake_clear_sent(DevemuFake *fake)
 {
     g_ptr_array_set_size(fake->sent, 0);
+    g_array_set_size(fake->said, 0);
     g_string_truncate(fake->output, 0);
 }
 

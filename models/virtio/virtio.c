@@ -98,19 +98,21 @@ void virtio_config_changed(VirtioDevice *v)
     }
 }
 
-void virtio_flush(VirtioDevice *v, unsigned queue)
+bool virtio_flush(VirtioDevice *v, unsigned queue)
 {
     DevemuVirtqueue *q = devemu_virtio_queue(v->dev, queue);
     const char *broken;
+    bool notified;
 
     if (q == NULL || !v->enabled[queue]) {
-        return;
+        return false;
     }
-    devemu_virtqueue_flush(q);
+    notified = devemu_virtqueue_flush(q);
     broken = devemu_virtqueue_broken(q);
     if (broken) {
         virtio_needs_reset(v, broken);
     }
+    return notified;
 }
 
 void virtio_each(VirtioDevice *v, unsigned queue, VirtioUse *use)

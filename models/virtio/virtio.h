@@ -125,8 +125,8 @@ static inline bool virtio_running(const VirtioDevice *v)
 DevemuVirtqueue *virtio_ready(VirtioDevice *v, unsigned queue);
 /* There is more to do in the queue than one event should: process() is called again soon. */
 void virtio_again(VirtioDevice *v, unsigned queue);
-/* Show the driver what was pushed; looks at whether the queue is broken. */
-void virtio_flush(VirtioDevice *v, unsigned queue);
+/* Show the driver what was pushed; looks at whether the queue is broken. True: it was notified. */
+bool virtio_flush(VirtioDevice *v, unsigned queue);
 /* The driver did something after which only a reset helps (2.1.2); why is a constant sentence. */
 void virtio_needs_reset(VirtioDevice *v, const char *why);
 /* Something in the configuration space changed by itself (2.5, 4.1.4.3.1). */
