@@ -51,13 +51,14 @@ static bool size_bar(struct pci_function *s, unsigned i, GError **error)
     bank = &model->banks[bar->bank - 1];
     io = bank->kind == DEVEMU_BANK_PIO;
     if ((!io && bank->kind != DEVEMU_BANK_MMIO) || bank->size == 0 ||
-        bank->size > UINT64_C(1) << 62 || (!bar->is_64 && bank->size > UINT64_C(1) << 31)) {
+        bank->size > UINT64_C(1) << 62 || bar->size > bank->size ||
+        (!bar->is_64 && (bar->size ? bar->size : bank->size) > UINT64_C(1) << 31)) {
         return bad_model(model, "a BAR maps a bank of a kind or size that cannot be mapped", error);
     }
     if (bar->is_64 && (io || i + 1 >= pci_bar_count(s) || s->pci->bars[i + 1].bank != 0)) {
         return bad_model(model, "a 64-bit BAR has no room for its upper half", error);
     }
-    s->bar_size[i] = power_of_two(bank->size, io ? 4 : 16);
+    s->bar_size[i] = power_of_two(bar->size ? bar->size : bank->size, io ? 4 : 16);
     return true;
 }
 

@@ -11,6 +11,7 @@
 enum {
     BANK_LEGACY, /* BAR 0 */
     BANK_MODERN, /* BAR 4 */
+    BANK_SHM,    /* BAR 2 */
     BANK_CONFIG,
     BANKS,
 
@@ -38,8 +39,9 @@ enum {
     CAP_ISR = 3,
     CAP_DEVICE = 4,
     CAP_PCI = 5,
+    CAP_SHM = 8,
     /* The access window is the last one. */
-    WINDOW_AT = CAPS_AT + 3 * VIRTIO_PCI_CAP_BYTES + VIRTIO_PCI_LONG_CAP_BYTES,
+    WINDOW_AT = CAPS_AT + VIRTIO_PCI_CAPS_BYTES + 4 - VIRTIO_PCI_LONG_CAP_BYTES,
     WINDOW_BAR = WINDOW_AT + 4,
     WINDOW_OFFSET = WINDOW_AT + 8,
     WINDOW_LENGTH = WINDOW_AT + 12,
@@ -265,32 +267,55 @@ static bool never(const void *state)
     return false;
 }
 
-static uint8_t *put_cap(uint8_t *at, unsigned *place, unsigned bytes, unsigned type,
+/* A capability at the end of those that are there; the list goes on behind it. */
+static uint8_t *put_cap(struct virtio_pci *s, unsigned *place, unsigned bytes, unsigned type,
                         uint32_t offset, uint32_t length)
 {
+    uint8_t *at = s->caps + (*place - CAPS_AT);
+
     *place += bytes;
     at[0] = 0x09; /* vendor specific */
-    at[1] = (uint8_t)(type == CAP_PCI ? 0 : *place);
+    at[1] = (uint8_t)*place;
     at[2] = (uint8_t)bytes;
     at[3] = (uint8_t)type;
-    at[4] = type == CAP_PCI ? 0 : 4;
+    at[4] = 4; /* BAR */
     devemu_put_le32(at + 8, offset);
     devemu_put_le32(at + 12, length);
-    return at + bytes;
+    return at;
+}
+
+/* 4.1.4.7. */
+static uint8_t *put_shms(struct virtio_pci *s, unsigned *place, uint8_t *last)
+{
+    for (unsigned i = 0; i < DEVEMU_VIRTIO_SHMS && virtio_pci_shms_of(s)[i].bank; i++) {
+        uint64_t at = virtio_pci_shm_at(s, i),
+                 length = s->child->model->banks[virtio_pci_shms_of(s)[i].bank].size;
+
+        last = put_cap(s, place, VIRTIO_PCI_CAP64_BYTES, CAP_SHM, (uint32_t)at, (uint32_t)length);
+        last[4] = 2;
+        last[5] = virtio_pci_shms_of(s)[i].id;
+        devemu_put_le32(last + 16, (uint32_t)(at >> 32));
+        devemu_put_le32(last + 20, (uint32_t)(length >> 32));
+    }
+    return last;
 }
 
 static void fill_caps(struct virtio_pci *s)
 {
-    uint8_t all[VIRTIO_PCI_CAPS_BYTES + 4] = {0}, *at = all;
     unsigned place = CAPS_AT;
+    uint8_t *at, *window = s->caps + (WINDOW_AT - CAPS_AT);
 
-    at = put_cap(at, &place, VIRTIO_PCI_CAP_BYTES, CAP_COMMON, 0, COMMON_BYTES);
+    memset(s->caps, 0, sizeof(s->caps));
+    put_cap(s, &place, VIRTIO_PCI_CAP_BYTES, CAP_COMMON, 0, COMMON_BYTES);
+    at = put_cap(s, &place, VIRTIO_PCI_LONG_CAP_BYTES, CAP_NOTIFY, AT_NOTIFY, STRUCTURE_BYTES);
     devemu_put_le32(at + 16, 4); /* notify_off_multiplier */
-    at = put_cap(at, &place, VIRTIO_PCI_LONG_CAP_BYTES, CAP_NOTIFY, AT_NOTIFY, STRUCTURE_BYTES);
-    at = put_cap(at, &place, VIRTIO_PCI_CAP_BYTES, CAP_ISR, AT_ISR, 1);
-    at = put_cap(at, &place, VIRTIO_PCI_CAP_BYTES, CAP_DEVICE, AT_DEVICE, STRUCTURE_BYTES);
-    put_cap(at, &place, VIRTIO_PCI_LONG_CAP_BYTES, CAP_PCI, 0, 0);
-    memcpy(s->caps, all, sizeof(s->caps));
+    put_cap(s, &place, VIRTIO_PCI_CAP_BYTES, CAP_ISR, AT_ISR, 1);
+    at = put_cap(s, &place, VIRTIO_PCI_CAP_BYTES, CAP_DEVICE, AT_DEVICE, STRUCTURE_BYTES);
+    at = put_shms(s, &place, at);
+    at[1] = WINDOW_AT;
+    window[0] = 0x09;
+    window[2] = VIRTIO_PCI_LONG_CAP_BYTES;
+    window[3] = CAP_PCI;
 }
 
 /* --- tables -------------------------------------------------------------------------- */
@@ -348,6 +373,11 @@ static const DevemuBank banks[BANKS] = {
                      .reg_count = G_N_ELEMENTS(modern_regs),
                      .read = modern_read,
                      .write = modern_write},
+    [BANK_SHM] = {.name = "shm",
+                  .kind = DEVEMU_BANK_MMIO,
+                  .size = UINT64_C(1) << 48,
+                  .read = virtio_pci_shm_read,
+                  .write = virtio_pci_shm_write},
     [BANK_CONFIG] = {.name = "pci",
                      .kind = DEVEMU_BANK_CONFIG,
                      .size = PCI_CONFIG_BYTES,
@@ -492,6 +522,12 @@ static void fill_pci(struct virtio_pci *s)
     }
     if (s->modern) {
         s->pci.bars[4] = (DevemuPciBar){.bank = BANK_MODERN + 1, .is_64 = true, .prefetch = true};
+    }
+    if (s->modern && virtio_pci_shm_at(s, DEVEMU_VIRTIO_SHMS) > 0) {
+        s->pci.bars[2] = (DevemuPciBar){.bank = BANK_SHM + 1,
+                                        .is_64 = true,
+                                        .prefetch = true,
+                                        .size = virtio_pci_shm_at(s, DEVEMU_VIRTIO_SHMS)};
     }
     fill_caps(s);
 }

@@ -238,6 +238,7 @@ typedef struct DevemuPciBar {
     unsigned bank; /* number of the model's bank that the BAR maps, plus 1; 0: no BAR */
     bool is_64;
     bool prefetch;
+    uint64_t size; /* bytes, where the BAR shows less than the whole bank; 0: all of it */
 } DevemuPciBar;
 
 /* A place that a function decodes besides its BARs: fixed ports, or a base register of its own. */
@@ -286,6 +287,15 @@ typedef struct DevemuIsa {
     uint8_t irq;       /* default interrupt, driven by output line 0; 0xff: none */
 } DevemuIsa;
 
+/* A shared memory region (virtio 1.4, 2.10): a bank of the device, at its place in a BAR or where
+ * the transport has it. */
+typedef struct DevemuVirtioShm {
+    uint8_t id;
+    uint8_t bank;
+} DevemuVirtioShm;
+
+#define DEVEMU_VIRTIO_SHMS 3u
+
 /*
  * What a virtio device says of itself to its transport. Its banks 0 and 1 are those of virtio.h,
  * bank 2 is its configuration space; models/virtio/virtio.h has them, and all that devices share.
@@ -295,6 +305,7 @@ typedef struct DevemuVirtio {
     uint16_t transitional_id; /* PCI Device ID of a transitional device (4.1.2.1); 0: modern only */
     uint32_t class_code;      /* PCI class of the function */
     bool in_order;            /* uses buffers in the order in which they came */
+    DevemuVirtioShm shms[DEVEMU_VIRTIO_SHMS]; /* bank 0 ends them */
     /* Feature bits of the device type that are offered, a function of the configuration. */
     uint64_t (*offer)(const void *state);
     /* Greatest Queue Size; 0: no such queue. Queues are numbered without holes. */

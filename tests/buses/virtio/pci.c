@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* virtio over PCI: the transport, with the entropy device behind it. Sections of virtio 1.4. */
+#include "../../../models/virtio/virtio.h"
+
 #include <devemu/bus.h>
 #include <devemu/virtio.h>
 
@@ -315,6 +317,98 @@ Test(virtio_pci, keeps_a_queue_on)
     cr_assert_eq(get(m, BAR4, DEVEMU_VIRTIO_QUEUE_SIZE, 2), 0);
     put(m, BAR4, QUEUE_VECTOR, 2, 0);
     cr_assert_eq(get(m, BAR4, QUEUE_VECTOR, 2), 0xffff);
+    power_off(m);
+}
+
+/* --- 4.1.4.7: shared memory --------------------------------------------------------- */
+
+typedef struct Shared {
+    VirtioDevice v;
+    uint8_t bytes[256];
+} Shared;
+
+static uint64_t no_features(const void *state)
+{
+    (void)state;
+    return 0;
+}
+
+static unsigned no_queue(const void *state, unsigned queue)
+{
+    (void)state;
+    (void)queue;
+    return 0;
+}
+
+static DevemuAccess shared_read(void *state, uint64_t at, unsigned size, uint64_t *ret_value)
+{
+    *ret_value = ((const Shared *)state)->bytes[at % 256];
+    return size == 1 ? DEVEMU_ACCESS_OK : DEVEMU_ACCESS_SIZE;
+}
+
+static DevemuAccess shared_write(void *state, uint64_t at, unsigned size, uint64_t value)
+{
+    ((Shared *)state)->bytes[at % 256] = (uint8_t)value;
+    return size == 1 ? DEVEMU_ACCESS_OK : DEVEMU_ACCESS_SIZE;
+}
+
+#define SHARED_BYTES 0x1001
+
+static const DevemuBank shared_banks[] = {
+    VIRTIO_BANKS,
+    [DEVEMU_VIRTIO_CONFIG] = {.name = "config", .kind = DEVEMU_BANK_MMIO},
+    {.name = "first", .kind = DEVEMU_BANK_MMIO, .size = SHARED_BYTES, .read = shared_read},
+    {.name = "second",
+     .kind = DEVEMU_BANK_MMIO,
+     .size = UINT64_C(5) << 32,
+     .read = shared_read,
+     .write = shared_write},
+};
+
+static const DevemuVirtio shared_virtio = {
+    .device_id = 26,
+    .offer = no_features,
+    .queue_size = no_queue,
+    .shms = {{.id = 7, .bank = DEVEMU_VIRTIO_BANKS}, {.id = 9, .bank = DEVEMU_VIRTIO_BANKS + 1}},
+};
+
+static const DevemuModel shared_model = {
+    .name = "shared",
+    .state_size = sizeof(Shared),
+    .banks = shared_banks,
+    .bank_count = G_N_ELEMENTS(shared_banks),
+    .configure = virtio_configure,
+    .reset = virtio_reset,
+    .virtio = &shared_virtio,
+};
+
+Test(virtio_pci, shows_shared_memory_in_a_bar)
+{
+    DevemuDevice *dev = devemu_device_new(&shared_model, NULL, NULL);
+    Machine *m = g_new0(Machine, 1);
+    DevemuPciBarInfo bar;
+    unsigned at;
+
+    m->function = devemu_pci_function_new(dev, NULL);
+    devemu_device_set_host(m->function, &ops, m);
+    put(m, CONFIG, 4, 2, 7);
+    cr_assert(devemu_pci_function_bar(m->function, 2, &bar));
+    cr_assert_eq(bar.size, UINT64_C(8) << 32);
+    cr_assert(bar.is_64);
+    at = capability(m, VENDOR_CAPABILITY, 8);
+    cr_assert_eq(get(m, CONFIG, at + 2, 1), 24);
+    cr_assert_eq(get(m, CONFIG, at + 4, 1), 2);
+    cr_assert_eq(get(m, CONFIG, at + 5, 1), 7);
+    cr_assert_eq(get(m, CONFIG, at + 12, 4), SHARED_BYTES);
+    at = (unsigned)get(m, CONFIG, at + 1, 1);
+    cr_assert_eq(get(m, CONFIG, at + 5, 1), 9);
+    cr_assert_eq(get(m, CONFIG, at + 8, 4), 0x2000);
+    cr_assert_eq(get(m, CONFIG, at + 20, 4), 5);
+    put(m, BAR0 + 2, 0x2005, 1, 0x5a);
+    cr_assert_eq(((const Shared *)devemu_device_state(dev))->bytes[5], 0x5a);
+    cr_assert_eq(get(m, BAR0 + 2, 0x2005, 1), 0x5a);
+    cr_assert_eq(get(m, BAR0 + 2, 0x1800, 1), UINT64_MAX, "between the two");
+    cr_assert_neq(capability(m, VENDOR_CAPABILITY, 5), 0, "the list goes on");
     power_off(m);
 }
 
