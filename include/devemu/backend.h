@@ -110,7 +110,8 @@ typedef enum DevemuBlockOp {
     DEVEMU_BLOCK_SECURE_ERASE, /* as discard, and no copy may be left anywhere */
     /* Zoned media. Zones are named by their first byte. */
     DEVEMU_BLOCK_ZONE_REPORT, /* DevemuBlockZone for each zone from the one that holds `at`, as many
-                                 as the slices hold; the completion's value is their number */
+                                 as the slices hold (len is theirs); the completion's value is their
+                                 number */
     DEVEMU_BLOCK_ZONE_OPEN,
     DEVEMU_BLOCK_ZONE_CLOSE,
     DEVEMU_BLOCK_ZONE_FINISH,
@@ -146,9 +147,11 @@ typedef struct DevemuBlockRequest {
 
 /*
  * The end of a request. status is 0 or a negative errno: -EINVAL not in whole blocks, over a limit
- * of DevemuBlockInfo, or against the rules of a zone, -ERANGE outside the medium, -EROFS a change
- * to a read-only one, -EOPNOTSUPP an operation that it does not have, -EIO and others from the
- * medium. What a failed read left in memory, or a failed write on the medium, is not known.
+ * of DevemuBlockInfo, or nothing that can be done with such a zone, -ERANGE outside the medium,
+ * -EROFS a change to a read-only one, -EOPNOTSUPP an operation that it does not have, -ESPIPE a
+ * write that is not at the zone's write pointer, -ETOOMANYREFS and -EOVERFLOW too many zones open
+ * or active, -EIO and others from the medium. What a failed read left in memory, or a failed write
+ * on the medium, is not known.
  */
 typedef struct DevemuBlockCompletion {
     uint32_t tag;

@@ -306,6 +306,8 @@ typedef struct DevemuBlock DevemuBlock;
  *     latency=US                each request waits so long before it begins
  *     fault=OP:WHAT[:WHEN...]   (repeatable) requests that fail, see docs/block.md
  *     lifetime=EOL:A:B          what the medium says of its wear
+ *     zoned=SIZE                a host-managed disk of such zones; zones-conventional=N,
+ *                               zones-open=N and zones-active=N go with it
  *
  * context NULL is the default one; a reference is kept. Free with devemu_block_free().
  */

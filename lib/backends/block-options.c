@@ -17,6 +17,10 @@ static const Option common_options[] = {
     {"latency", OPTION_UINT, offsetof(BlockCommon, latency_us), 0, UINT64_C(3600000000)},
     {"fault", OPTION_LIST, offsetof(BlockCommon, faults), 0, 0},
     {"lifetime", OPTION_TEXT, offsetof(BlockCommon, lifetime), 0, 0},
+    {"zoned", OPTION_UINT, offsetof(BlockCommon, zone_size), 512, UINT64_C(1) << 40},
+    {"zones-conventional", OPTION_UINT, offsetof(BlockCommon, zones_conventional), 0, UINT32_MAX},
+    {"zones-open", OPTION_UINT, offsetof(BlockCommon, zones_open), 0, UINT32_MAX},
+    {"zones-active", OPTION_UINT, offsetof(BlockCommon, zones_active), 0, UINT32_MAX},
     {.name = NULL},
 };
 
@@ -25,10 +29,8 @@ static const struct {
     const char *first; /* the option that stands behind the colon */
     BlockMake *make;
 } kinds[] = {
-    {"file", "path", block_file_make},
-    {"memory", "size", block_memory_make},
-    {"null", "size", block_null_make},
-    {"nbd", "uri", block_nbd_make},
+    {"file", "path", block_file_make},   {"memory", "size", block_memory_make},
+    {"null", "size", block_null_make},   {"nbd", "uri", block_nbd_make},
     {"qcow2", "path", block_qcow2_make},
 };
 
@@ -80,6 +82,12 @@ bool block_finish_info(DevemuBlock *block, const BlockCommon *common, GError **e
     info->zeroes_unmap = info->zeroes_unmap && common->discard;
     info->write_zeroes = info->write_zeroes && !info->read_only;
     info->secure_erase = info->secure_erase && !info->read_only;
+    if (common->zone_size) {
+        block->zones = block_zones_new(common, info, error);
+        if (block->zones == NULL) {
+            return false;
+        }
+    }
     return common->lifetime == NULL || set_lifetime(info, common->lifetime, error);
 }
 

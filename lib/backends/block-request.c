@@ -66,7 +66,7 @@ BlockRequest *block_request_new(DevemuBlock *block, const DevemuBlockRequest *fr
     request->block = block;
     request->serial = block->serial++;
     request->tag = from->tag;
-    request->op = from->op;
+    request->asked = request->op = from->op;
     request->flags = from->flags;
     request->at = from->at;
     request->len = from->len;
@@ -135,6 +135,19 @@ static bool within(uint64_t len, uint64_t limit)
     return limit == 0 || len <= limit;
 }
 
+static int check_zone(const DevemuBlockInfo *info, const DevemuBlockRequest *request)
+{
+    bool appends = request->op == DEVEMU_BLOCK_ZONE_APPEND;
+
+    if (request->op != DEVEMU_BLOCK_ZONE_REPORT && !appends) {
+        return request->len == 0 ? 0 : -EINVAL;
+    }
+    return slices_len(request) == request->len &&
+                   (!appends || (request->len > 0 && within(request->len, info->zone_max_append)))
+               ? 0
+               : -EINVAL;
+}
+
 /* Does the medium have this operation, with as many bytes? */
 static int check_op(const DevemuBlockInfo *info, const DevemuBlockRequest *request)
 {
@@ -156,7 +169,8 @@ static int check_op(const DevemuBlockInfo *info, const DevemuBlockRequest *reque
                : within(request->len, info->max_erase) ? 0
                                                        : -EINVAL;
     default:
-        return -EOPNOTSUPP;
+        return info->zoned && (unsigned)request->op < DEVEMU_BLOCK_OPS ? check_zone(info, request)
+                                                                       : -EOPNOTSUPP;
     }
 }
 
@@ -171,11 +185,18 @@ int block_check(const DevemuBlockInfo *info, const DevemuBlockRequest *request)
     if (status < 0) {
         return status;
     }
-    if (info->read_only && request->op != DEVEMU_BLOCK_READ) {
+    if (info->read_only && request->op != DEVEMU_BLOCK_READ &&
+        request->op != DEVEMU_BLOCK_ZONE_REPORT) {
         return -EROFS;
+    }
+    if (request->op == DEVEMU_BLOCK_ZONE_REPORT) {
+        return request->at < info->capacity ? 0 : -ERANGE;
     }
     if ((request->at | request->len) & (info->block_size - 1)) {
         return -EINVAL;
+    }
+    if (request->op > DEVEMU_BLOCK_ZONE_REPORT && request->at >= info->capacity) {
+        return -ERANGE;
     }
     if (request->at > info->capacity || request->len > info->capacity - request->at) {
         return -ERANGE;

@@ -51,6 +51,9 @@ static void ended(BlockRequest *request, int status)
     DevemuBlock *block = request->block;
 
     request->status = request->verdict ? request->verdict : status;
+    if (G_UNLIKELY(block->zones != NULL)) {
+        block_zones_end(block->zones, request);
+    }
     if (G_UNLIKELY(block->clock != NULL)) {
         block_queue_insert(&block->done, request, came_later);
         block->wake_ns = MIN(block->wake_ns, now_ns(block) + 1);
@@ -67,12 +70,12 @@ void block_done(BlockRequest *request, int status)
 
 static void count(DevemuBlockStats *stats, const BlockRequest *request)
 {
-    stats->requests[request->op]++;
+    stats->requests[request->asked]++;
     if (request->status != 0) {
         stats->errors++;
-    } else if (request->op == DEVEMU_BLOCK_READ) {
+    } else if (request->asked == DEVEMU_BLOCK_READ) {
         stats->bytes_read += request->len;
-    } else if (request->op == DEVEMU_BLOCK_WRITE) {
+    } else if (request->asked == DEVEMU_BLOCK_WRITE || request->asked == DEVEMU_BLOCK_ZONE_APPEND) {
         stats->bytes_written += request->len;
     }
 }
@@ -83,7 +86,7 @@ static void retire(DevemuBlock *block, BlockQueue *batch)
     BlockRequest *request;
 
     while ((request = block_queue_pop(batch)) != NULL) {
-        if ((unsigned)request->op < DEVEMU_BLOCK_OPS) {
+        if ((unsigned)request->asked < DEVEMU_BLOCK_OPS) {
             count(&block->stats, request);
         } else {
             block->stats.errors++;
@@ -146,6 +149,14 @@ static size_t tell(DevemuBlock *block)
 
 static void start(DevemuBlock *block, BlockRequest *request)
 {
+    if (G_UNLIKELY(block->zones != NULL)) {
+        int status = block_zones_begin(block->zones, request);
+
+        if (status != BLOCK_ZONES_GO_ON) {
+            ended(request, status);
+            return;
+        }
+    }
     block->in_flight++;
     block->unkicked = true;
     block->class->submit(block, request);
@@ -214,7 +225,8 @@ static void ops_submit(void *opaque, const DevemuBlockRequest *from, bool more)
     BlockRequest *request = block_request_new(block, from);
     int status = block_check(&block->info, from);
 
-    if (status < 0 || (from->len == 0 && from->op != DEVEMU_BLOCK_FLUSH)) {
+    if (status < 0 ||
+        (from->len == 0 && from->op < DEVEMU_BLOCK_ZONE_REPORT && from->op != DEVEMU_BLOCK_FLUSH)) {
         ended(request, status);
     } else if (G_UNLIKELY(block->delays)) {
         delay(block, request);
@@ -299,7 +311,7 @@ bool devemu_block_resize(DevemuBlock *block, uint64_t capacity, GError **error)
             error, "%s: a medium of %" G_GUINT64_FORMAT " bytes cannot be; give a multiple of %u",
             block->class->name, capacity, block->info.block_size);
     }
-    if (block->class->resize == NULL) {
+    if (block->class->resize == NULL || block->zones) {
         return options_refuse(error, "%s: the size of such a medium cannot be changed from here",
                               block->class->name);
     }
@@ -506,5 +518,6 @@ void devemu_block_free(DevemuBlock *block)
     queue_clear(&block->delayed);
     queue_clear(&block->unused);
     block_faults_free(block->faults);
+    g_free(block->zones);
     g_free(block);
 }

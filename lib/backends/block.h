@@ -39,7 +39,8 @@ struct BlockRequest {
     DevemuBlock *block;
     uint64_t serial; /* requests in the order in which they came */
     uint32_t tag;
-    DevemuBlockOp op;
+    DevemuBlockOp asked; /* by the device */
+    DevemuBlockOp op;    /* of the medium */
     uint32_t flags;
     uint64_t at, len;
     int status;
@@ -112,6 +113,8 @@ typedef struct BlockCommon {
     uint64_t latency_us;
     GPtrArray *faults;
     char *lifetime;
+    uint64_t zone_size; /* 0: no zones */
+    uint64_t zones_conventional, zones_open, zones_active;
 } BlockCommon;
 
 /* --- rate: block-limit.c ----------------------------------------------------------- */
@@ -136,6 +139,19 @@ void block_faults_free(BlockFaults *faults);
 /* What is to befall this request: sets verdict, cuts what it writes, adds to *delay_ns. True if it
  * goes to the medium all the same. */
 bool block_faults_apply(BlockFaults *faults, BlockRequest *request, uint64_t *delay_ns);
+
+/* --- zones: block-zone.c ----------------------------------------------------------- */
+
+typedef struct BlockZones BlockZones;
+
+/* Puts what zones change into info. Free with g_free(). NULL and error if they are not possible. */
+BlockZones *block_zones_new(const BlockCommon *common, DevemuBlockInfo *info, GError **error);
+/* GO_ON: the request, which may have become another, goes to the medium; else it has ended with 0
+ * or a negative errno. */
+enum { BLOCK_ZONES_GO_ON = 1 };
+int block_zones_begin(BlockZones *zones, BlockRequest *request);
+/* It has ended. */
+void block_zones_end(const BlockZones *zones, BlockRequest *request);
 
 /* --- a medium ---------------------------------------------------------------------- */
 
@@ -164,6 +180,7 @@ struct DevemuBlock {
     BlockLimit requests, bytes;
     uint64_t latency_ns;
     BlockFaults *faults;
+    BlockZones *zones; /* NULL: not zoned */
     DevemuBlockStats stats;
 };
 

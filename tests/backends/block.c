@@ -531,3 +531,180 @@ Test(block, polling_needs_no_loop)
     cr_assert_eq(disk_done(disk, 1)->status, -EINVAL);
     disk_free(disk);
 }
+
+/* --- zones ------------------------------------------------------------------------- */
+
+static DevemuBlockZone zone_at(Disk *disk, uint64_t at)
+{
+    DevemuBlockZone zone = {0};
+    guint before = disk->done->len;
+
+    cr_assert_eq(disk_do(disk, DEVEMU_BLOCK_ZONE_REPORT, 0, at, &zone, sizeof(zone)), 0);
+    cr_assert_eq(disk_done(disk, before)->value, 1);
+    return zone;
+}
+
+static void expect_zone(Disk *disk, uint64_t at, DevemuBlockZoneState state, uint64_t pointer)
+{
+    DevemuBlockZone zone = zone_at(disk, at);
+
+    cr_assert_eq(zone.state, state, "zone %" PRIu64 " is in state %u, not %u", at, zone.state,
+                 state);
+    cr_assert_eq(zone.write_pointer, pointer);
+}
+
+/* Eight zones of 64 KiB, the last one of 32, the first one conventional. */
+static DevemuBlock *zoned(const char *options)
+{
+    g_autofree char *text =
+        g_strdup_printf("memory:480K,zoned=64K,zones-conventional=1%s", options);
+
+    return disk_block(text);
+}
+
+#define ZONE 65536
+
+Test(block_zones, are_reported)
+{
+    g_autoptr(DevemuBlock) block = zoned("");
+    Disk *disk = disk_new(block);
+    DevemuBlockZone zones[10];
+
+    cr_assert_eq(disk->info.zoned, DEVEMU_BLOCK_HOST_MANAGED);
+    cr_assert_eq(disk->info.zone_size, ZONE);
+    cr_assert_not(disk->info.discard);
+    cr_assert_eq(disk_do(disk, DEVEMU_BLOCK_ZONE_REPORT, 0, 0, zones, sizeof(zones)), 0);
+    cr_assert_eq(disk_done(disk, 0)->value, 8);
+
+    cr_assert_eq(zones[0].type, DEVEMU_ZONE_CONVENTIONAL);
+    cr_assert_eq(zones[0].state, DEVEMU_ZONE_NOT_WP);
+    cr_assert_eq(zones[7].type, DEVEMU_ZONE_SEQUENTIAL);
+    cr_assert_eq(zones[7].start, 7 * ZONE);
+    cr_assert_eq(zones[7].capacity, 32768);
+    cr_assert_eq(zones[7].write_pointer, 7 * ZONE);
+    cr_assert_eq(disk_do(disk, DEVEMU_BLOCK_ZONE_REPORT, 0, 480 << 10, zones, 100), -ERANGE);
+    disk_free(disk);
+}
+
+Test(block_zones, are_written_in_sequence)
+{
+    g_autoptr(DevemuBlock) block = zoned("");
+    Disk *disk = disk_new(block);
+    static uint8_t data[ZONE], back[2048], zeroes[1024];
+
+    memset(data, 3, sizeof(data));
+    cr_assert_eq(disk_do(disk, DEVEMU_BLOCK_WRITE, 0, ZONE + 512, data, 512), -ESPIPE);
+    cr_assert_eq(disk_do(disk, DEVEMU_BLOCK_WRITE, 0, ZONE, data, 1024), 0);
+    expect_zone(disk, ZONE, DEVEMU_ZONE_IMPLICIT_OPEN, ZONE + 1024);
+    cr_assert_eq(disk_do(disk, DEVEMU_BLOCK_WRITE, 0, ZONE, data, 512), -ESPIPE);
+    cr_assert_eq(disk_do(disk, DEVEMU_BLOCK_WRITE, 0, ZONE + 1024, data, ZONE), -EINVAL, "over");
+    cr_assert_eq(disk_do(disk, DEVEMU_BLOCK_READ, 0, ZONE, back, 2048), 0);
+    cr_assert_arr_eq(back, data, 1024);
+    cr_assert_arr_eq(back + 1024, zeroes, 1024);
+    cr_assert_eq(disk_do(disk, DEVEMU_BLOCK_WRITE, 0, ZONE + 1024, data, ZONE - 1024), 0);
+    expect_zone(disk, ZONE, DEVEMU_ZONE_FULL, 2 * ZONE);
+    cr_assert_eq(disk_do(disk, DEVEMU_BLOCK_WRITE, 0, 512, data, 512), 0, "conventional");
+    cr_assert_eq(disk_do(disk, DEVEMU_BLOCK_WRITE, 0, ZONE - 512, data, 1024), -EINVAL);
+    disk_free(disk);
+}
+
+Test(block_zones, reset_brings_zeroes_back)
+{
+    g_autoptr(DevemuBlock) block = zoned("");
+    Disk *disk = disk_new(block);
+    uint8_t data[512], zeroes[512] = {0};
+
+    memset(data, 3, sizeof(data));
+    disk_do(disk, DEVEMU_BLOCK_WRITE, 0, ZONE, data, 512);
+    disk_do(disk, DEVEMU_BLOCK_WRITE, 0, 2 * ZONE, data, 512);
+    cr_assert_eq(disk_do(disk, DEVEMU_BLOCK_ZONE_RESET, 0, ZONE + 512, NULL, 0), -EINVAL);
+    cr_assert_eq(disk_do(disk, DEVEMU_BLOCK_ZONE_RESET, 0, ZONE, NULL, 0), 0);
+    expect_zone(disk, ZONE, DEVEMU_ZONE_EMPTY, ZONE);
+    cr_assert_eq(disk_do(disk, DEVEMU_BLOCK_READ, 0, ZONE, data, 512), 0);
+    cr_assert_arr_eq(data, zeroes, 512);
+    cr_assert_eq(disk_do(disk, DEVEMU_BLOCK_ZONE_RESET_ALL, 0, 0, NULL, 0), 0);
+    expect_zone(disk, 2 * ZONE, DEVEMU_ZONE_EMPTY, 2 * ZONE);
+    cr_assert_eq(disk_do(disk, DEVEMU_BLOCK_ZONE_RESET, 0, 0, NULL, 0), -EINVAL, "conventional");
+    disk_free(disk);
+}
+
+Test(block_zones, append_says_where_it_wrote)
+{
+    g_autoptr(DevemuBlock) block = zoned("");
+    Disk *disk = disk_new(block);
+    uint8_t data[1024], back[1024];
+
+    memset(data, 3, sizeof(data));
+    for (guint i = 0; i < 64; i++) {
+        disk_submit(disk, i, DEVEMU_BLOCK_ZONE_APPEND, 0, ZONE, data, 1024);
+    }
+    disk_wait(disk, 64);
+    for (guint i = 0; i < 64; i++) {
+        cr_assert_eq(disk_done(disk, i)->status, 0);
+        cr_assert_eq(disk_done(disk, i)->value, ZONE + i * 1024);
+    }
+    cr_assert_eq(disk_do(disk, DEVEMU_BLOCK_ZONE_APPEND, 0, ZONE, data, 1024), -EINVAL, "full");
+    cr_assert_eq(disk_do(disk, DEVEMU_BLOCK_ZONE_APPEND, 0, 2 * ZONE + 512, data, 512), -EINVAL);
+    cr_assert_eq(disk_do(disk, DEVEMU_BLOCK_ZONE_APPEND, 0, 0, data, 512), -EINVAL);
+    cr_assert_eq(disk_do(disk, DEVEMU_BLOCK_ZONE_APPEND, 0, 2 * ZONE, NULL, 0), -EINVAL);
+    cr_assert_eq(disk_do(disk, DEVEMU_BLOCK_READ, 0, ZONE * 2 - 1024, back, 1024), 0);
+    cr_assert_arr_eq(back, data, 1024);
+    disk_free(disk);
+}
+
+Test(block_zones, go_from_state_to_state)
+{
+    g_autoptr(DevemuBlock) block = zoned("");
+    Disk *disk = disk_new(block);
+    uint8_t data[512] = {0};
+
+    cr_assert_eq(disk_do(disk, DEVEMU_BLOCK_ZONE_CLOSE, 0, ZONE, NULL, 0), -EINVAL, "empty");
+    cr_assert_eq(disk_do(disk, DEVEMU_BLOCK_ZONE_OPEN, 0, ZONE, NULL, 0), 0);
+    expect_zone(disk, ZONE, DEVEMU_ZONE_EXPLICIT_OPEN, ZONE);
+    cr_assert_eq(disk_do(disk, DEVEMU_BLOCK_ZONE_CLOSE, 0, ZONE, NULL, 0), 0);
+    expect_zone(disk, ZONE, DEVEMU_ZONE_EMPTY, ZONE);
+    disk_do(disk, DEVEMU_BLOCK_WRITE, 0, ZONE, data, 512);
+    cr_assert_eq(disk_do(disk, DEVEMU_BLOCK_ZONE_CLOSE, 0, ZONE, NULL, 0), 0);
+    expect_zone(disk, ZONE, DEVEMU_ZONE_CLOSED, ZONE + 512);
+    cr_assert_eq(disk_do(disk, DEVEMU_BLOCK_ZONE_FINISH, 0, ZONE, NULL, 0), 0);
+    expect_zone(disk, ZONE, DEVEMU_ZONE_FULL, 2 * ZONE);
+    cr_assert_eq(disk_do(disk, DEVEMU_BLOCK_ZONE_OPEN, 0, ZONE, NULL, 0), -EINVAL, "full");
+    cr_assert_eq(disk_do(disk, DEVEMU_BLOCK_ZONE_FINISH, 0, ZONE, NULL, 0), 0);
+    cr_assert_eq(disk_do(disk, DEVEMU_BLOCK_ZONE_OPEN, 0, 480 << 10, NULL, 0), -ERANGE);
+    disk_free(disk);
+}
+
+Test(block_zones, have_limits_of_open_and_active_ones)
+{
+    g_autoptr(DevemuBlock) block = zoned(",zones-open=2,zones-active=3");
+    Disk *disk = disk_new(block);
+    uint8_t data[512] = {0};
+
+    cr_assert_eq(disk_do(disk, DEVEMU_BLOCK_ZONE_OPEN, 0, ZONE, NULL, 0), 0);
+    cr_assert_eq(disk_do(disk, DEVEMU_BLOCK_WRITE, 0, 2 * ZONE, data, 512), 0);
+    cr_assert_eq(disk_do(disk, DEVEMU_BLOCK_WRITE, 0, 3 * ZONE, data, 512), 0);
+    expect_zone(disk, 2 * ZONE, DEVEMU_ZONE_CLOSED, 2 * ZONE + 512);
+    cr_assert_eq(disk_do(disk, DEVEMU_BLOCK_WRITE, 0, 4 * ZONE, data, 512), -EOVERFLOW);
+    cr_assert_eq(disk_do(disk, DEVEMU_BLOCK_ZONE_OPEN, 0, 3 * ZONE, NULL, 0), 0);
+    cr_assert_eq(disk_do(disk, DEVEMU_BLOCK_ZONE_OPEN, 0, 2 * ZONE, NULL, 0), -ETOOMANYREFS);
+    cr_assert_eq(disk_do(disk, DEVEMU_BLOCK_ZONE_FINISH, 0, 3 * ZONE, NULL, 0), 0);
+    cr_assert_eq(disk_do(disk, DEVEMU_BLOCK_ZONE_OPEN, 0, 2 * ZONE, NULL, 0), 0);
+    disk_free(disk);
+}
+
+Test(block_zones, of_a_read_only_disk_are_only_looked_at)
+{
+    g_autoptr(DevemuBlock) block = zoned(",readonly=on");
+    Disk *disk = disk_new(block);
+
+    expect_zone(disk, ZONE, DEVEMU_ZONE_EMPTY, ZONE);
+    cr_assert_eq(disk_do(disk, DEVEMU_BLOCK_ZONE_OPEN, 0, ZONE, NULL, 0), -EROFS);
+    disk_free(disk);
+}
+
+Test(block_zones, that_cannot_be_are_refused)
+{
+    disk_refused("memory:1M,zoned=1000", "whole blocks");
+    disk_refused("memory:1G,zoned=512", "of them at most");
+    disk_refused("memory:1M,zoned=64K,zones-open=4,zones-active=2", "cannot be more");
+}
