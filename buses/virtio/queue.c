@@ -379,6 +379,11 @@ void devemu_virtqueue_show(DevemuVirtqueue *q)
     }
 }
 
+void devemu_virtqueue_owe(DevemuVirtqueue *q)
+{
+    q->since = q->size;
+}
+
 bool devemu_virtqueue_flush(DevemuVirtqueue *q)
 {
     if (q->since == 0 || !ready(q) || !(q->packed ? virtq_packed_flush(q) : virtq_split_flush(q))) {

@@ -119,6 +119,9 @@ DEVEMU_API void devemu_virtqueue_push_together(DevemuVirtqueue *queue,
 DEVEMU_API bool devemu_virtqueue_flush(DevemuVirtqueue *queue);
 /* Show it, and leave it to a later flush() to notify, of this as well. */
 DEVEMU_API void devemu_virtqueue_show(DevemuVirtqueue *queue);
+/* Before a snapshot, or in another queue, something was shown that no flush() followed: the next
+ * one decides of that as well, if need be once too often. */
+DEVEMU_API void devemu_virtqueue_owe(DevemuVirtqueue *queue);
 
 /* Ask for available buffer notifications, or say that they are not needed (the driver may send them
  * all the same). listen() returns true if there is a buffer already: pop() again, as no

@@ -3,7 +3,7 @@
  * net-coal.c: when the driver is notified of used buffers (virtio 1.4, 5.1.6.5.10).
  *
  * Buffers are shown when they are used; it is the notification that waits, so a driver that polls
- * loses nothing. After a load the queue does not know if it owes one, so one is sent.
+ * loses nothing.
  */
 #include "net.h"
 
@@ -11,16 +11,7 @@
 
 static void notify(struct virtio_net *s, unsigned queue)
 {
-    bool told = virtio_flush(&s->v, queue);
-
-    if (s->unsure >> queue & 1) {
-        s->unsure &= ~NET_BIT(queue);
-        if (!told && virtio_ready(&s->v, queue) != NULL) {
-            devemu_send_msi(s->v.dev, queue);
-            told = true;
-        }
-    }
-    *net_stat(s, queue, NET_STAT_INTERRUPTS) += told;
+    *net_stat(s, queue, NET_STAT_INTERRUPTS) += virtio_flush(&s->v, queue);
     s->coal_count[queue] = 0;
     s->flush_pending &= ~NET_BIT(queue);
 }
@@ -119,7 +110,6 @@ void net_coal_queue_reset(struct virtio_net *s, unsigned queue)
     s->coal_packets[queue] = s->coal_set[set];
     s->coal_usecs[queue] = s->coal_set[set + 1];
     s->flush_pending &= ~NET_BIT(queue);
-    s->unsure &= ~NET_BIT(queue);
 }
 
 void net_coal_reset(struct virtio_net *s)
@@ -133,8 +123,9 @@ void net_coal_reset(struct virtio_net *s)
 
 void net_coal_loaded(struct virtio_net *s)
 {
-    s->unsure = s->flush_pending;
-    for (unsigned i = 0; i < NET_QUEUES_MAX; i++) {
-        s->unsure |= s->coal_count[i] != 0 ? NET_BIT(i) : 0;
+    for (unsigned i = 0; i < s->v.queue_count; i++) {
+        if (s->v.enabled[i] && (s->coal_count[i] != 0 || (s->flush_pending >> i & 1))) {
+            devemu_virtqueue_owe(devemu_virtio_queue(s->v.dev, i));
+        }
     }
 }

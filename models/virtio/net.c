@@ -405,7 +405,6 @@ static const DevemuField fields[] = {
     DEVEMU_SAVE(struct virtio_net, flush_pending),
     DEVEMU_SAVE(struct virtio_net, quiet),
     DEVEMU_SAVE_ARRAY(struct virtio_net, stats),
-    DEVEMU_SKIP(struct virtio_net, unsure),
     DEVEMU_SKIP(struct virtio_net, hash_table),
     DEVEMU_SKIP(struct virtio_net, bounce),
     DEVEMU_SKIP(struct virtio_net, unused_3),

@@ -135,7 +135,6 @@ struct virtio_net {
     uint64_t stats[NET_STATS * NET_QUEUES_MAX];
 
     /* Not saved. */
-    uint64_t unsure; /* since a load: what was pushed before may not be notified of */
     uint32_t hash_table[NET_RSS_KEY * 2 - 8][16]; /* of the key, for each nibble of the input */
     uint8_t bounce[NET_FRAME];                    /* a frame from memory without windows */
     uint8_t unused_3[3];

@@ -241,6 +241,9 @@ Test(queue, used_buffers_can_be_shown_without_a_notification)
         cr_assert_eq(d->notified, before + 1);
         devemu_virtqueue_flush(d->queue);
         cr_assert_eq(d->notified, before + 1);
+        devemu_virtqueue_owe(d->queue); /* as after a load */
+        devemu_virtqueue_flush(d->queue);
+        cr_assert_eq(d->notified, before + 2);
     }
 }
 
