@@ -235,11 +235,16 @@ static void one_op(Fuzz *f, unsigned *snapshots)
         (*snapshots)++ >= (f->model->state_size > BIG_STATE ? BIG_SNAPSHOTS : SNAPSHOTS)) {
         op = FUZZ_WRITE;
     }
+    if (f->block && is_snapshot(op)) {
+        fuzz_say(f, "devemu_device_drain(devemu_fake_device(fake));");
+        devemu_device_drain(f->top);
+    }
     if (op >= FUZZ_TIME_NEXT && op <= FUZZ_TIME_IDLE) {
         fuzz_op_time(f, op);
     } else {
         op_funcs[op](f);
     }
+    fuzz_block_end(f);
     check(f);
 }
 

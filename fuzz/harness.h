@@ -10,6 +10,7 @@
 #ifndef DEVEMU_FUZZ_HARNESS_H
 #define DEVEMU_FUZZ_HARNESS_H
 
+#include <devemu/backends.h>
 #include <devemu/bus.h>
 #include <devemu/device.h>
 #include <devemu/list.h>
@@ -24,6 +25,7 @@
 #define FUZZ_BARS      7 /* six and the ROM */
 #define FUZZ_DEVFN     (3 << 3)
 #define FUZZ_FRAME     65536u
+#define FUZZ_MEDIUM    "memory:256K,fault=any:EIO:at=8K:len=1K,fault=any:delay=10:every=3"
 
 /* DMA to this range goes to the device's own registers. */
 #define FUZZ_OWN_BASE  0x10000000u
@@ -215,6 +217,7 @@ typedef struct Fuzz {
     unsigned setting_count;
 
     DevemuDevice *top, *dev;
+    DevemuBlock *block; /* of a model that has a medium; else NULL */
     bool bus, plugged;
     FuzzBar bars[FUZZ_BARS];
 
@@ -282,6 +285,8 @@ void fuzz_migrate(Fuzz *f);
 /* host.c */
 void fuzz_host_init(Fuzz *f);
 void fuzz_attach(Fuzz *f);
+/* After an operation. */
+void fuzz_block_end(Fuzz *f);
 /* The world begins again: no line, no deadline known. */
 void fuzz_host_forget(Fuzz *f);
 /* The clock goes on, and with run the device runs. */

@@ -40,6 +40,14 @@ static void print_make(const DevemuModel *model, const FuzzText *text)
     if (*text->settings) {
         printf("static const DevemuSetting settings[] = {\n%s};\n\n", text->settings);
     }
+    if (!text->bus && model->is_block) {
+        printf("static DevemuFake *make(void)\n{\n"
+               "    DevemuFake *fake = devemu_fake_new_with(devemu_model_find(\"%s\"), %s, 0x%x);\n"
+               "    DevemuBlock *block = devemu_block_new(\"%s\", NULL, NULL);\n\n"
+               "    devemu_fake_set_block(fake, block);\n    return fake;\n}\n\n",
+               model->name, settings, FUZZ_RAM_BYTES, FUZZ_MEDIUM);
+        return;
+    }
     if (!text->bus) {
         printf("static DevemuFake *make(void)\n{\n"
                "    return devemu_fake_new_with(devemu_model_find(\"%s\"), %s, 0x%x);\n}\n\n",
@@ -65,9 +73,12 @@ static void print_make(const DevemuModel *model, const FuzzText *text)
     printf("static DevemuFake *make(void)\n{\n"
            "    DevemuFake *fake = devemu_fake_new_mode(&%s, NULL, 0x%x, DEVEMU_FAKE_PLAIN);\n\n"
            "    dev = devemu_device_new_with(devemu_model_find(\"%s\"), %s, NULL);\n"
-           "    plug(fake);\n    return fake;\n}\n\n",
+           "%s    plug(fake);\n    return fake;\n}\n\n",
            text->pci ? "devemu_model_pci_bus" : "devemu_model_isa", FUZZ_RAM_BYTES, model->name,
-           settings);
+           settings,
+           model->is_block ? "    devemu_block_attach(devemu_block_new(\"" FUZZ_MEDIUM
+                             "\", NULL, NULL), dev);\n"
+                           : "");
 }
 
 static void print_helpers(const FuzzText *text)

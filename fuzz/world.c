@@ -307,15 +307,22 @@ void fuzz_world_free(Fuzz *f)
     }
     devemu_device_free(f->top);
     f->top = f->dev = NULL;
+    g_clear_pointer(&f->block, devemu_block_free);
 }
 
 void fuzz_migrate(Fuzz *f)
 {
-    GVariant *state = devemu_device_save(f->top);
+    GVariant *state;
     DevemuDevice *old = f->top;
     uint64_t lines = f->lines;
     GError *error = NULL;
 
+    devemu_device_drain(f->top);
+    state = devemu_device_save(f->top);
+    if (f->block) {
+        /* The old one is told that its medium goes, and may say so: to nobody. */
+        devemu_device_set_host(old, NULL, NULL);
+    }
     tree_new(f);
     if (f->bus) {
         fuzz_plug(f);

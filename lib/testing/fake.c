@@ -387,6 +387,7 @@ static void migrate(DevemuFake *fake)
     state = devemu_device_save(fake->dev);
     waits = devemu_device_ready(fake->dev) == 0;
     if (fake->block) {
+        devemu_device_set_host(fake->dev, NULL, NULL); /* that its medium goes, nobody hears */
         devemu_block_attach(fake->block, NULL);
     }
     devemu_device_free(fake->dev);
