@@ -221,6 +221,15 @@ enum {
 DEVEMU_API DevemuDevice *devemu_virtio_pci_new(DevemuDevice *dev, const char *options,
                                                GError **error);
 
+/*
+ * virtio over MMIO (4.2): a device around a virtio device, which it takes over on success. Bank 0
+ * is its 512 bytes of registers, to be placed by devemu_system_map(), output line 0 its interrupt.
+ * Options: "version=1|2" (2; 1 is the legacy interface, for devices that have one).
+ * devemu_bus_unplug(dev) takes the virtio device out of it, and frees what is around it.
+ */
+DEVEMU_API DevemuDevice *devemu_virtio_mmio_new(DevemuDevice *dev, const char *options,
+                                                GError **error);
+
 #ifdef __cplusplus
 }
 #endif
