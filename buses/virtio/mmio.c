@@ -3,7 +3,7 @@
  * mmio.c: virtio over MMIO (virtio 1.4, 4.2): one page of registers around a virtio device, of
  * version 2 or of the legacy version 1, and the host of that device.
  *
- * Not modelled: shared memory regions, as no device has one: all read as not there.
+ * Not modelled: shared memory regions: all read as not there.
  */
 #include "../../lib/internal.h"
 
