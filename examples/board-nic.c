@@ -40,6 +40,18 @@ static DeviceText *read_nic(const char *text, GError **error)
     return device_text_new(text, error);
 }
 
+/* A virtio device gets its PCI transport. */
+static DevemuDevice *with_transport(DevemuDevice *dev, const DeviceText *text, GError **error)
+{
+    DevemuDevice *transport =
+        text->model->virtio ? devemu_virtio_pci_new(dev, text->transport, error) : dev;
+
+    if (transport == NULL) {
+        devemu_device_free(dev);
+    }
+    return transport;
+}
+
 static DevemuDevice *make_nic(Board *board, const BoardConfig *config, const char *line,
                               GError **error)
 {
@@ -64,7 +76,7 @@ static DevemuDevice *make_nic(Board *board, const BoardConfig *config, const cha
     if (dev) {
         devemu_net_attach(backend.net, dev);
     }
-    return dev;
+    return dev ? with_transport(dev, text, error) : NULL;
 }
 
 bool board_add_nics(Board *board, const BoardConfig *config, GError **error)
@@ -76,6 +88,48 @@ bool board_add_nics(Board *board, const BoardConfig *config, GError **error)
             return false;
         }
         g_ptr_array_add(board->nics, dev);
+    }
+    return true;
+}
+
+/* Its backend is the board's, which frees it behind the device. */
+static DevemuDevice *make_device(Board *board, const BoardConfig *config, const char *line,
+                                 GError **error)
+{
+    g_autoptr(DeviceText) text = device_text_new(line, error);
+    DeviceBackend backend;
+    DevemuDevice *dev;
+
+    if (text == NULL || !device_text_backend(text, config->context, &backend, error)) {
+        return NULL;
+    }
+    if (backend.net) {
+        devemu_net_set_clock(backend.net, config->clock, config->opaque);
+        g_ptr_array_add(board->nets, backend.net);
+    }
+    if (backend.block) {
+        devemu_block_set_clock(backend.block, config->clock, config->opaque);
+        g_ptr_array_add(board->disks, backend.block);
+    }
+    if (backend.chr) {
+        g_ptr_array_add(board->chrs, backend.chr);
+    }
+    dev = devemu_device_new(text->model, text->own, error);
+    if (dev == NULL) {
+        return NULL;
+    }
+    device_backend_attach(&backend, dev);
+    return with_transport(dev, text, error);
+}
+
+bool board_add_devices(Board *board, const BoardConfig *config, GError **error)
+{
+    for (char **text = config->devices; text && *text; text++) {
+        DevemuDevice *dev = make_device(board, config, *text, error);
+
+        if (dev == NULL || !board_plug(board, dev, -1, error)) {
+            return false;
+        }
     }
     return true;
 }

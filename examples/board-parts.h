@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * board-parts.h: what the files of the board share: board.c (chips and wires), board-firmware.c
- * (what the firmware is told), board-nic.c (network cards).
+ * (what the firmware is told), board-nic.c (network cards and other
+ * PCI devices).
  */
 #ifndef EXAMPLES_BOARD_PARTS_H
 #define EXAMPLES_BOARD_PARTS_H
@@ -27,5 +28,6 @@ bool board_check_rom(const char *path, const char *rom, gsize len, GError **erro
 bool board_add_fw_cfg(Board *board, const BoardConfig *config, GError **error);
 bool board_add_rtc(Board *board, const BoardConfig *config, GError **error);
 bool board_add_nics(Board *board, const BoardConfig *config, GError **error);
+bool board_add_devices(Board *board, const BoardConfig *config, GError **error);
 
 #endif

@@ -324,7 +324,7 @@ static bool add_all(Board *board, const BoardConfig *config, GError **error)
         !add_interrupts(board, piix3, error) || !add_timers(board, config, error) ||
         !add_dma(board, error) || !add_keyboard(board, error) ||
         !add_consoles(board, config, error) || !board_add_fw_cfg(board, config, error) ||
-        !board_add_nics(board, config, error)) {
+        !board_add_nics(board, config, error) || !board_add_devices(board, config, error)) {
         return false;
     }
     devemu_system_watch(board->system, config->pins->memory, config->opaque);
@@ -358,6 +358,8 @@ Board *board_new(const BoardConfig *config, GError **error)
     board->opaque = config->opaque;
     board->nets = g_ptr_array_new_with_free_func((GDestroyNotify)devemu_net_free);
     board->nics = g_ptr_array_new();
+    board->disks = g_ptr_array_new_with_free_func((GDestroyNotify)devemu_block_free);
+    board->chrs = g_ptr_array_new_with_free_func((GDestroyNotify)devemu_chr_free);
     if (!get_ram(board, config->ram_bytes, error) || !add_all(board, config, error)) {
         board_free(board);
         return NULL;
@@ -373,6 +375,8 @@ void board_free(Board *board)
     devemu_device_free(board->system);
     g_ptr_array_unref(board->nics);
     g_ptr_array_unref(board->nets);
+    g_ptr_array_unref(board->disks);
+    g_ptr_array_unref(board->chrs);
     g_free(board->ram);
     g_free(board->bios);
     g_free(board);

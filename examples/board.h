@@ -37,6 +37,7 @@ typedef struct BoardConfig {
     bool loose_config;     /* the low bits of CF8h count, as tests written for QEMU want it */
     char **roms;           /* option ROMs given to the firmware, NULL-terminated, or NULL */
     char **nics;           /* "am79c970a,backend=slirp,...", NULL-terminated, or NULL */
+    char **devices;        /* other PCI devices, "virtio-blk,backend=file:...", or NULL */
     const char *record;    /* log of the first NIC, or NULL */
     DevemuChr *serial;     /* COM1; borrowed, may be NULL */
     DevemuChr *debug;      /* port 402h; borrowed, may be NULL */
@@ -58,6 +59,8 @@ typedef struct Board {
     DevemuDevice *socket; /* of the CPU */
     GPtrArray *nets;      /* DevemuNet */
     GPtrArray *nics;      /* DevemuDevice */
+    GPtrArray *disks;     /* DevemuBlock */
+    GPtrArray *chrs;      /* DevemuChr */
     uint8_t *ram;
     uint64_t ram_bytes;
     uint8_t *bios;

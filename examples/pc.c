@@ -113,21 +113,24 @@ static const BoardPins pins = {
 
 /* --- the CPU's accesses ------------------------------------------------------------ */
 
-static uint64_t nets_deadline(const Pc *pc)
+static uint64_t backends_deadline(const Pc *pc)
 {
     uint64_t when = DEVEMU_NEVER;
 
     for (unsigned i = 0; i < pc->board->nets->len; i++) {
         when = MIN(when, devemu_net_deadline(g_ptr_array_index(pc->board->nets, i)));
     }
+    for (unsigned i = 0; i < pc->board->disks->len; i++) {
+        when = MIN(when, devemu_block_deadline(g_ptr_array_index(pc->board->disks, i)));
+    }
     return when;
 }
 
-/* An access may have made a frame deliverable earlier than the engine would stop: what is seen when
- * must not depend on where the slices end. */
+/* An access may have made a frame, or a request's end, deliverable earlier than the engine would
+ * stop: what is seen when must not depend on where the slices end. */
 static void replan(Pc *pc)
 {
-    if (nets_deadline(pc) < pc->target_ns) {
+    if (backends_deadline(pc) < pc->target_ns) {
         engine_stop(pc->engine);
     }
 }
@@ -274,6 +277,9 @@ static void serve(Pc *pc)
     for (unsigned i = 0; i < pc->board->nets->len; i++) {
         devemu_net_run(g_ptr_array_index(pc->board->nets, i));
     }
+    for (unsigned i = 0; i < pc->board->disks->len; i++) {
+        devemu_block_run(g_ptr_array_index(pc->board->disks, i));
+    }
     if (pc->reset) {
         pc->reset = false;
         board_reset(pc->board);
@@ -289,7 +295,7 @@ static void serve(Pc *pc)
  * they get a moment of real time. */
 static void halted(Pc *pc)
 {
-    uint64_t when = MIN(pc->deadline, nets_deadline(pc));
+    uint64_t when = MIN(pc->deadline, backends_deadline(pc));
     uint64_t now = pc_now(pc);
 
     if (!engine_can_wake(pc->engine)) {
@@ -299,13 +305,13 @@ static void halted(Pc *pc)
     }
     if (pc->live) {
         gint64 until = g_get_monotonic_time() + HALT_WAIT_MS * 1000;
-        uint64_t before = nets_deadline(pc);
+        uint64_t before = backends_deadline(pc);
 
-        while (!pc->quit && g_get_monotonic_time() < until && nets_deadline(pc) >= before) {
+        while (!pc->quit && g_get_monotonic_time() < until && backends_deadline(pc) >= before) {
             g_main_context_iteration(NULL, FALSE);
             g_usleep(50);
         }
-        when = MIN(pc->deadline, nets_deadline(pc));
+        when = MIN(pc->deadline, backends_deadline(pc));
     }
     if (when == DEVEMU_NEVER) {
         when = now + 1000000; /* only sockets or a signal can end this */
@@ -320,7 +326,7 @@ static void halted(Pc *pc)
 static void run_cpu(Pc *pc)
 {
     uint64_t now = pc_now(pc);
-    uint64_t next = MIN(MIN(pc->deadline, nets_deadline(pc)), pc->options.stop_at);
+    uint64_t next = MIN(MIN(pc->deadline, backends_deadline(pc)), pc->options.stop_at);
     uint64_t blocks = engine_blocks(pc->engine);
     uint64_t until = blocks + SLICE_BLOCKS;
     EngineExit why;
@@ -433,9 +439,10 @@ static bool start(Pc *pc, GError **error)
         .ram_bytes = (uint64_t)pc->options.ram_mib << 20,
         .rtc_seconds = 1000000000, /* the same in every run: 2001-09-09 */
         .firmware = pc->options.firmware,
-        .boot = {.order = "n", .no_floppy_check = true},
+        .boot = {.order = pc->options.boot ? pc->options.boot : "n", .no_floppy_check = true},
         .roms = pc->options.roms,
         .nics = pc->options.nics,
+        .devices = pc->options.devices,
         .record = pc->options.record,
         .clock = pc_now,
         .pins = &pins,

@@ -16,7 +16,8 @@
 
 typedef struct PcOptions {
     char *firmware, *serial, *debug, *screen, *trace, *trace_device, *record, *until, *load, *save;
-    char **roms, **nics;
+    char **roms, **nics, **devices;
+    char *boot;
     int ram_mib;
     gboolean verbose;
     uint64_t stop_at; /* nanoseconds */

@@ -414,6 +414,11 @@ static const DevemuProperty properties[] = {
      DEVEMU_OPTION(struct virtio_pci, vectors),
      .value = "0xffffffff",
      .doc = "MSI-X vectors; at most, and by default, one for each queue and one more"},
+    {.name = "rom",
+     .type = DEVEMU_PROPERTY_BLOB,
+     DEVEMU_OPTION(struct virtio_pci, rom),
+     .max = 16 << 20,
+     .doc = "Image of the expansion ROM"},
     {NULL},
 };
 
@@ -514,6 +519,7 @@ static void fill_pci(struct virtio_pci *s)
         .msix_bar = 1,
         .config_bank = BANK_CONFIG + 1,
         .capabilities = s->modern ? CAPS_AT : 0,
+        .rom = "rom",
         .power_management = true,
         .flr = true,
     };

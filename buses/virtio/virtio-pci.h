@@ -34,6 +34,7 @@ struct virtio_pci {
     uint8_t window_offset[4], window_length[4];
     uint16_t queue_vector[DEVEMU_VIRTIO_QUEUES];
     uint32_t pfn[DEVEMU_VIRTIO_QUEUES];
+    DevemuBlob rom;
     uint32_t vectors; /* property: UINT32_MAX: as many as are of use */
     bool legacy, modern;
     uint8_t unused[2];

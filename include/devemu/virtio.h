@@ -216,7 +216,7 @@ enum {
  * success. devemu_pci_function_new() and devemu_pci_plug() do it by themselves for a virtio device.
  * Options: "legacy=on|off" (transitional, where there is such a device; default on),
  * "modern=on|off" (on; off is a legacy device), "vectors=N" (MSI-X; default one for each queue and
- * one for the configuration; 0: none).
+ * one for the configuration; 0: none), "rom=FILE" (the expansion ROM).
  */
 DEVEMU_API DevemuDevice *devemu_virtio_pci_new(DevemuDevice *dev, const char *options,
                                                GError **error);
