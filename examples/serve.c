@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * serve.c: PCI devices for VMMs in other processes, by vfio-user.
+ * serve.c: PCI devices for VMMs in other processes, by vfio-user, and virtio devices by vhost-user.
  *
  *     serve vfio-user:/run/nic.sock am79c970a,mac=52:54:00:12:34:56,backend=slirp,tftp=/srv
  *     qemu-system-x86_64 ... -object memory-backend-memfd,id=ram,size=1G,share=on \
  *         -machine q35,memory-backend=ram \
  *         -device '{"driver":"vfio-user-pci","socket":{"type":"unix","path":"/run/nic.sock"}}'
+ *
+ *     serve vhost-user:/run/disk.sock virtio-blk,backend=file:/srv/disk.img
+ *     qemu-system-x86_64 ... -chardev socket,id=c,path=/run/disk.sock \
+ *         -device vhost-user-blk-pci,chardev=c
  *
  * Several devices are several pairs of socket and device. A device without a socket before it takes
  * the next one that the program was started with: by --fd, or by socket activation.
@@ -18,6 +22,7 @@
 #include <unistd.h>
 
 #define PREFIX           "vfio-user:"
+#define VHOST_PREFIX     "vhost-user:"
 #define FIRST_ACTIVATION 3 /* SD_LISTEN_FDS_START */
 
 typedef struct Options {
@@ -68,12 +73,13 @@ static bool parse(Options *o, int *argc, char ***argv, GError **error)
         {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_STRING_ARRAY, &o->pairs, NULL, NULL},
         {NULL},
     };
-    g_autoptr(GOptionContext) context =
-        g_option_context_new("[" PREFIX "PATH[,spin=US]] MODEL[,name=value...] ...");
+    g_autoptr(GOptionContext) context = g_option_context_new(
+        "[" PREFIX "PATH|" VHOST_PREFIX "PATH[,spin=US]] MODEL[,name=value...] ...");
 
     g_option_context_add_main_entries(context, entries, NULL);
     g_option_context_set_summary(context,
-                                 "Put PCI devices on UNIX sockets, for vfio-user clients.");
+                                 "Put devices on UNIX sockets, for vfio-user and vhost-user "
+                                 "clients.");
     if (!g_option_context_parse(context, argc, argv, error)) {
         return false;
     }
@@ -126,6 +132,14 @@ static DevemuDevice *make_device(Served *s, const DeviceText *text, GError **err
 {
     DevemuDevice *dev;
 
+    if (s->vhost && text->model->virtio == NULL) {
+        refuse(error, "'%s' is no virtio device; vhost-user has no other", text->model->name);
+        return NULL;
+    }
+    if (s->vhost && text->transport[0] != '\0') {
+        refuse(error, "'%s' has options for PCI, but vhost-user has no PCI", text->model->name);
+        return NULL;
+    }
     if (text->model->pci == NULL && text->model->virtio == NULL) {
         refuse(error, "'%s' is no PCI device; vfio-user has no other", text->model->name);
         return NULL;
@@ -154,16 +168,11 @@ static DevemuDevice *make_transport(DevemuDevice *dev, const DeviceText *text, G
     return transport;
 }
 
-static bool fill(Served *s, const GPtrArray *served, const char *line, GError **error)
+/* On success the server has the device. */
+static bool put_vfio(Served *s, DevemuDevice *dev, const DeviceText *text, GError **error)
 {
-    g_autoptr(DeviceText) text = device_text_new(line, error);
-    DevemuDevice *dev = text ? make_device(s, text, error) : NULL, *top;
+    DevemuDevice *top = make_transport(dev, text, error);
 
-    if (dev == NULL) {
-        return false;
-    }
-    name_device(dev, served);
-    top = make_transport(dev, text, error);
     if (top == NULL) {
         return false;
     }
@@ -172,8 +181,34 @@ static bool fill(Served *s, const GPtrArray *served, const char *line, GError **
         devemu_device_free(top);
         return false;
     }
-    s->dev = dev;
     devemu_vfio_user_set_log(s->server, say, NULL);
+    return true;
+}
+
+static bool put_vhost(Served *s, DevemuDevice *dev, GError **error)
+{
+    s->vhost_server = devemu_vhost_user_new(dev, s->address, s->context, error);
+    if (s->vhost_server == NULL) {
+        devemu_device_free(dev);
+        return false;
+    }
+    devemu_vhost_user_set_log(s->vhost_server, say, NULL);
+    return true;
+}
+
+static bool fill(Served *s, const GPtrArray *served, const char *line, GError **error)
+{
+    g_autoptr(DeviceText) text = device_text_new(line, error);
+    DevemuDevice *dev = text ? make_device(s, text, error) : NULL;
+
+    if (dev == NULL) {
+        return false;
+    }
+    name_device(dev, served);
+    if (!(s->vhost ? put_vhost(s, dev, error) : put_vfio(s, dev, text, error))) {
+        return false;
+    }
+    s->dev = dev;
     return true;
 }
 
@@ -186,6 +221,7 @@ static void served_free(gpointer opaque)
         g_thread_join(s->thread);
     }
     devemu_vfio_user_free(s->server);
+    devemu_vhost_user_free(s->vhost_server);
     device_backend_clear(&s->backend);
     g_clear_pointer(&s->loop, g_main_loop_unref);
     g_main_context_unref(s->context);
@@ -193,11 +229,14 @@ static void served_free(gpointer opaque)
     g_free(s);
 }
 
-static bool serve(GPtrArray *served, char *address, const char *line, bool threads, GError **error)
+/* address is taken over. */
+static bool serve(GPtrArray *served, char *address, bool vhost, const char *line, bool threads,
+                  GError **error)
 {
     Served *s = g_new0(Served, 1);
 
     s->address = address;
+    s->vhost = vhost;
     s->context = threads ? g_main_context_new() : g_main_context_ref(g_main_context_default());
     if (fill(s, served, line, error)) {
         g_ptr_array_add(served, s);
@@ -207,24 +246,40 @@ static bool serve(GPtrArray *served, char *address, const char *line, bool threa
     return false;
 }
 
+/* The socket's name behind the protocol's; NULL: that is no address. */
+static const char *address_of(const char *arg, bool *ret_vhost)
+{
+    *ret_vhost = g_str_has_prefix(arg, VHOST_PREFIX);
+    if (*ret_vhost) {
+        return arg + strlen(VHOST_PREFIX);
+    }
+    return g_str_has_prefix(arg, PREFIX) ? arg + strlen(PREFIX) : NULL;
+}
+
 static bool serve_all(Options *o, GPtrArray *served, GError **error)
 {
     g_autofree char *address = NULL;
+    bool vhost = false;
 
     for (char **arg = o->pairs; *arg; arg++) {
-        if (g_str_has_prefix(*arg, PREFIX)) {
-            if (address) {
-                return refuse(error, "%s: a device must follow its socket", address);
-            }
-            address = g_strdup(*arg + strlen(PREFIX));
+        bool other;
+        const char *place = address_of(*arg, &other);
+
+        if (place && address) {
+            return refuse(error, "%s: a device must follow its socket", address);
+        }
+        if (place) {
+            address = g_strdup(place);
+            vhost = other;
             continue;
         }
+        vhost = vhost && address;
         address = address ? address : next_address(o);
         if (address == NULL) {
             return refuse(error, "%s: no socket for it; put " PREFIX "PATH before it, or give --fd",
                           *arg);
         }
-        if (!serve(served, g_steal_pointer(&address), *arg, o->threads, error)) {
+        if (!serve(served, g_steal_pointer(&address), vhost, *arg, o->threads, error)) {
             return false;
         }
     }

@@ -10,12 +10,15 @@
 #include "device-text.h"
 
 #include <devemu/vfio-user.h>
+#include <devemu/vhost-user.h>
 
 /* A device at its socket. */
 typedef struct Served {
     DevemuDevice *dev; /* of the server */
     DeviceBackend backend;
+    bool vhost; /* which of the two */
     DevemuVfioUser *server;
+    DevemuVhostUser *vhost_server;
     char *address;
     GMainContext *context;
     GMainLoop *loop; /* with --threads, of its own thread */

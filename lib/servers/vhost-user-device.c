@@ -10,9 +10,9 @@
 
 #define OFFERED                                                                                    \
     (VHOST_BIT(VHOST_F_MQ) | VHOST_BIT(VHOST_F_LOG_SHMFD) | VHOST_BIT(VHOST_F_REPLY_ACK) |         \
-     VHOST_BIT(VHOST_F_BACKEND_REQ) | VHOST_BIT(VHOST_F_CONFIG) |                                  \
-     VHOST_BIT(VHOST_F_RESET_DEVICE) | VHOST_BIT(VHOST_F_INBAND_NOTIFICATIONS) |                   \
-     VHOST_BIT(VHOST_F_CONFIGURE_MEM_SLOTS) | VHOST_BIT(VHOST_F_STATUS))
+     VHOST_BIT(VHOST_F_BACKEND_REQ) | VHOST_BIT(VHOST_F_RESET_DEVICE) |                            \
+     VHOST_BIT(VHOST_F_INBAND_NOTIFICATIONS) | VHOST_BIT(VHOST_F_CONFIGURE_MEM_SLOTS) |            \
+     VHOST_BIT(VHOST_F_STATUS))
 
 #define NET_DEVICE 1 /* virtio 1.4, 5.1 */
 
@@ -123,9 +123,18 @@ const char *vhost_set_features(DevemuVhostUser *s, const VhostMessage *m)
     return s->agreed ? NULL : "the device does not take these together";
 }
 
+/* Where there is no configuration space QEMU would warn that it has no use for it. */
+static uint64_t offered_protocol(const DevemuVhostUser *s)
+{
+    const DevemuBank *config = &devemu_device_model(s->dev)->banks[DEVEMU_VIRTIO_CONFIG];
+    bool has_config = config->reg_count > 0 || config->read != NULL;
+
+    return OFFERED | (has_config ? VHOST_BIT(VHOST_F_CONFIG) : 0);
+}
+
 const char *vhost_get_protocol_features(DevemuVhostUser *s, const VhostMessage *m)
 {
-    vhost_reply_u64(s, m, OFFERED);
+    vhost_reply_u64(s, m, offered_protocol(s));
     return NULL;
 }
 
@@ -135,7 +144,7 @@ const char *vhost_set_protocol_features(DevemuVhostUser *s, const VhostMessage *
     const uint64_t with = VHOST_BIT(VHOST_F_BACKEND_REQ) | VHOST_BIT(VHOST_F_REPLY_ACK);
     uint64_t features = server_get64(m->payload);
 
-    if (features & ~OFFERED) {
+    if (features & ~offered_protocol(s)) {
         return "they are not all offered";
     }
     if ((features & VHOST_BIT(VHOST_F_INBAND_NOTIFICATIONS)) && (features & with) != with) {
@@ -183,9 +192,9 @@ static void forget_config(DevemuVhostUser *s)
 const char *vhost_reset_device(DevemuVhostUser *s, const VhostMessage *m)
 {
     vhost_reset_owner(s, m);
+    vhost_rings_halt(s);
     vhost_common_write(s, DEVEMU_VIRTIO_DEVICE_STATUS, 1, 0);
     for (unsigned i = 0; i < s->ring_count; i++) {
-        s->rings[i].kicked = false;
         s->rings[i].exact = false;
         s->rings[i].position = 0;
     }
@@ -203,8 +212,7 @@ void vhost_driver_ok(DevemuVhostUser *s)
     }
 }
 
-/* 0 is a driver that resets its device or, from QEMU, a guest that pauses. Either way nothing runs
- * until DRIVER_OK. */
+/* 0 is a driver that resets its device or, from QEMU, a guest that pauses. */
 const char *vhost_set_status(DevemuVhostUser *s, const VhostMessage *m)
 {
     uint64_t status = server_get64(m->payload);
@@ -213,12 +221,11 @@ const char *vhost_set_status(DevemuVhostUser *s, const VhostMessage *m)
         return "a status has eight bits";
     }
     if (status == 0) {
-        vhost_rings_stop(s);
+        vhost_rings_halt(s);
     } else if (status & ~(uint64_t)s->status & DEVEMU_VIRTIO_FAILED) {
         add_status(s, DEVEMU_VIRTIO_FAILED);
     }
     s->status = (uint8_t)status;
-    vhost_rings_update(s);
     return NULL;
 }
 

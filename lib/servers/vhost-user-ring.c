@@ -212,10 +212,10 @@ static void stop(DevemuVhostUser *s, unsigned i)
     ring->running = false;
 }
 
+/* DRIVER_OK in SET_STATUS is not waited for: QEMU's generic vhost-user devices never send it. */
 static bool wanted(const DevemuVhostUser *s, const VhostRing *ring)
 {
-    return ring->kicked && ring->enabled && ring->placed && ring->num > 0 && s->agreed &&
-           (!vhost_has(s, VHOST_F_STATUS) || s->status & DEVEMU_VIRTIO_DRIVER_OK);
+    return ring->kicked && ring->enabled && ring->placed && ring->num > 0 && s->agreed;
 }
 
 static void update(DevemuVhostUser *s, unsigned i)
@@ -248,6 +248,14 @@ void vhost_rings_stop(DevemuVhostUser *s)
     for (unsigned i = 0; i < s->ring_count; i++) {
         stop(s, i);
         s->rings[i].failed = false;
+    }
+}
+
+void vhost_rings_halt(DevemuVhostUser *s)
+{
+    vhost_rings_stop(s);
+    for (unsigned i = 0; i < s->ring_count; i++) {
+        kick_clear(s, &s->rings[i]);
     }
 }
 
@@ -554,9 +562,8 @@ void vhost_rings_init(DevemuVhostUser *s)
 
 void vhost_rings_clear(DevemuVhostUser *s)
 {
-    vhost_rings_stop(s);
+    vhost_rings_halt(s);
     for (unsigned i = 0; i < s->ring_count; i++) {
-        kick_clear(s, &s->rings[i]);
         event_clear(&s->rings[i].call);
         event_clear(&s->rings[i].err);
         ring_init(&s->rings[i]);

@@ -310,6 +310,8 @@ VhostHandler vhost_set_vring_enable, vhost_vring_kick;
 void vhost_rings_update(DevemuVhostUser *s);
 /* Stop all; they go on where they are. */
 void vhost_rings_stop(DevemuVhostUser *s);
+/* And not before they are started again. */
+void vhost_rings_halt(DevemuVhostUser *s);
 /* Memory has moved. */
 void vhost_rings_moved(DevemuVhostUser *s);
 /* A descriptor, or the lack of one, says that there are buffers. */
