@@ -29,7 +29,7 @@ typedef struct Driver {
     uint8_t *ram;
     DevemuVirtqueue *queue;
     DevemuVirtqueueSetup setup;
-    bool packed, map;
+    bool packed, map, read_only; /* the windows */
     unsigned size;
     uint16_t next, used; /* split: free running; packed: places */
     bool next_wrap, used_wrap;
@@ -38,6 +38,7 @@ typedef struct Driver {
     unsigned notified;
     /* Called before each access by DMA: a driver that changes memory between reads. */
     void (*meddle)(struct Driver *driver, uint64_t addr, size_t len);
+    void (*wrote)(struct Driver *driver, uint64_t addr, size_t len); /* after each write by DMA */
 } Driver;
 
 static inline bool driver_read(void *host, uint64_t addr, void *buf, size_t len)
@@ -62,6 +63,9 @@ static inline bool driver_write(void *host, uint64_t addr, const void *buf, size
         return false;
     }
     memcpy(d->ram + addr, buf, len);
+    if (d->wrote) {
+        d->wrote(d, addr, len);
+    }
     return true;
 }
 
@@ -72,7 +76,7 @@ static inline bool driver_map(void *host, uint64_t addr, DevemuWindow *ret_windo
     if (!d->map || addr >= RAM) {
         return false;
     }
-    *ret_window = (DevemuWindow){0, RAM, d->ram, true};
+    *ret_window = (DevemuWindow){0, RAM, d->ram, !d->read_only};
     return true;
 }
 

@@ -247,6 +247,28 @@ Test(queue_hostile, a_payload_outside_memory_moves_nothing_and_breaks_nothing)
     }
 }
 
+/* Memory that only DMA may write, if anything. */
+Test(queue_hostile, a_read_only_window_is_not_written_through)
+{
+    for (unsigned packed = 0; packed < 2; packed++) {
+        Driver *d = driver_new(4, packed, true, 0);
+        DevemuVirtqueueChain chain;
+        uint32_t id, len;
+
+        d->read_only = true;
+        devemu_virtqueue_revoke(d->queue);
+        give(d, DATA_AT, 1, 1, 4);
+        cr_assert_eq(devemu_virtqueue_pop(d->queue, &chain, 1), 1);
+        cr_assert_not_null(chain.segments[0].data);
+        cr_assert_null(chain.segments[1].data);
+        devemu_virtqueue_push(d->queue, &chain, 4);
+        devemu_virtqueue_flush(d->queue);
+        cr_assert(take(d, &id, &len));
+        cr_assert_eq(len, 4);
+        driver_free(d);
+    }
+}
+
 /* Every byte that was just read is another one at the next read. */
 static void scramble(Driver *d, uint64_t addr, size_t len)
 {
