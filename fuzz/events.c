@@ -106,10 +106,10 @@ static void receive(Fuzz *f, const uint8_t *head, unsigned head_len, uint8_t fil
     fuzz_say(f, "receive(%s, (const uint8_t[]){%s}, %u, 0x%02x, %u);", f->bus ? "dev" : "fake",
              *bytes ? bytes : "0", MIN(head_len, len), fill, len);
     taken = devemu_device_receive(f->dev, data, len);
-    if (taken > len && f->model->receive) {
+    if (taken > len && fuzz_listens(f->model)) {
         fuzz_fail(f, NULL, "%zu of %u bytes were taken", taken, len);
     }
-    if (f->model->is_net && f->model->receive && taken != 0 && taken != len) {
+    if (f->model->is_net && fuzz_listens(f->model) && taken != 0 && taken != len) {
         fuzz_fail(f, NULL, "a part of a frame was taken: %zu of %u bytes", taken, len);
     }
     fuzz_digest_number(f, taken);
@@ -141,7 +141,7 @@ void fuzz_op_receive(Fuzz *f)
     uint8_t head[16] = {0};
     unsigned kind, len;
 
-    if (f->model->receive == NULL || !f->plugged) {
+    if (!fuzz_listens(f->model) || !f->plugged) {
         fuzz_op_write(f);
         return;
     }
@@ -159,7 +159,7 @@ void fuzz_op_receive(Fuzz *f)
 
 void fuzz_op_loop(Fuzz *f)
 {
-    if (f->model->receive == NULL || !f->plugged || f->frame_len == 0) {
+    if (!fuzz_listens(f->model) || !f->plugged || f->frame_len == 0) {
         fuzz_op_receive(f);
         return;
     }

@@ -257,6 +257,12 @@ G_NORETURN void fuzz_fail(Fuzz *f, const char *check, const char *format, ...) G
 void fuzz_say(Fuzz *f, const char *format, ...) G_GNUC_PRINTF(2, 3);
 /* The same, before what the operation under way has said. */
 void fuzz_say_before(Fuzz *f, const char *format, ...) G_GNUC_PRINTF(2, 3);
+/* Does it take frames or characters? */
+static inline bool fuzz_listens(const DevemuModel *model)
+{
+    return model->receive || model->receive_packet;
+}
+
 /* What the test calls the device. */
 static inline const char *fuzz_dev(const Fuzz *f)
 {

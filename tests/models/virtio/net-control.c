@@ -179,7 +179,7 @@ Test(net_control, the_address_is_changed_and_shown)
     cr_assert_eq(nd_command(d, 1, 1, other, 6), ND_OK);
     cr_assert_eq(nd_config(d, 5, 1), other[5]);
     check_gets(d, false, true, false, true);
-    cr_assert_eq(nd_command(d, 1, 1, other, 7), ND_ERR);
+    cr_assert_eq(nd_command(d, 1, 1, "1234567", 7), ND_ERR, "longer than an address");
     vd_start(d, filtered | VD_BIT(F_MAC));
     cr_assert_eq(nd_config(d, 5, 1), mine[5], "as before after a reset");
     vd_free(d);
