@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * serve.c: PCI devices for VMMs in other processes, by vfio-user, and virtio devices by vhost-user.
+ * serve.c: PCI devices for VMMs in other processes, by vfio-user, and virtio devices by vhost-user
+ * or, for the kernel's own drivers, by VDUSE.
  *
  *     serve vfio-user:/run/nic.sock am79c970a,mac=52:54:00:12:34:56,backend=slirp,tftp=/srv
  *     qemu-system-x86_64 ... -object memory-backend-memfd,id=ram,size=1G,share=on \
@@ -23,6 +24,7 @@
 
 #define PREFIX           "vfio-user:"
 #define VHOST_PREFIX     "vhost-user:"
+#define VDUSE_PREFIX     "vduse:"
 #define FIRST_ACTIVATION 3 /* SD_LISTEN_FDS_START */
 
 typedef struct Options {
@@ -73,8 +75,9 @@ static bool parse(Options *o, int *argc, char ***argv, GError **error)
         {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_STRING_ARRAY, &o->pairs, NULL, NULL},
         {NULL},
     };
-    g_autoptr(GOptionContext) context = g_option_context_new(
-        "[" PREFIX "PATH|" VHOST_PREFIX "PATH[,spin=US]] MODEL[,name=value...] ...");
+    g_autoptr(GOptionContext) context =
+        g_option_context_new("[" PREFIX "PATH[,spin=US]|" VHOST_PREFIX
+                             "PATH[,spin=US]|" VDUSE_PREFIX "NAME] MODEL[,name=value...] ...");
 
     g_option_context_add_main_entries(context, entries, NULL);
     g_option_context_set_summary(context,
@@ -130,21 +133,28 @@ static void name_device(DevemuDevice *dev, const GPtrArray *served)
 
 static DevemuDevice *make_device(Served *s, const DeviceText *text, GError **error)
 {
+    g_autofree char *own = NULL;
     DevemuDevice *dev;
 
-    if (s->vhost && text->model->virtio == NULL) {
-        refuse(error, "'%s' is no virtio device; vhost-user has no other", text->model->name);
+    if (s->by != BY_VFIO_USER && text->model->virtio == NULL) {
+        refuse(error, "'%s' is no virtio device; vhost-user and VDUSE have no other",
+               text->model->name);
         return NULL;
     }
-    if (s->vhost && text->transport[0] != '\0') {
-        refuse(error, "'%s' has options for PCI, but vhost-user has no PCI", text->model->name);
+    if (s->by != BY_VFIO_USER && text->transport[0] != '\0') {
+        refuse(error, "'%s' has options for PCI, but vhost-user and VDUSE have no PCI",
+               text->model->name);
         return NULL;
     }
     if (text->model->pci == NULL && text->model->virtio == NULL) {
         refuse(error, "'%s' is no PCI device; vfio-user has no other", text->model->name);
         return NULL;
     }
-    dev = devemu_device_new(text->model, text->own, error);
+    /* The kernel takes no other from user space. */
+    own = s->by == BY_VDUSE
+              ? g_strconcat("iommu_platform=on", text->own[0] ? "," : "", text->own, NULL)
+              : g_strdup(text->own);
+    dev = devemu_device_new(text->model, own, error);
     if (dev == NULL) {
         return NULL;
     }
@@ -196,6 +206,30 @@ static bool put_vhost(Served *s, DevemuDevice *dev, GError **error)
     return true;
 }
 
+static bool put_vduse(Served *s, DevemuDevice *dev, GError **error)
+{
+    s->vduse_server = devemu_vduse_new(dev, s->address, s->context, error);
+    if (s->vduse_server == NULL) {
+        devemu_device_free(dev);
+        return false;
+    }
+    devemu_vduse_set_log(s->vduse_server, say, NULL);
+    return true;
+}
+
+static bool put(Served *s, DevemuDevice *dev, const DeviceText *text, GError **error)
+{
+    switch (s->by) {
+    case BY_VHOST_USER:
+        return put_vhost(s, dev, error);
+    case BY_VDUSE:
+        return put_vduse(s, dev, error);
+    case BY_VFIO_USER:
+    default:
+        return put_vfio(s, dev, text, error);
+    }
+}
+
 static bool fill(Served *s, const GPtrArray *served, const char *line, GError **error)
 {
     g_autoptr(DeviceText) text = device_text_new(line, error);
@@ -205,7 +239,7 @@ static bool fill(Served *s, const GPtrArray *served, const char *line, GError **
         return false;
     }
     name_device(dev, served);
-    if (!(s->vhost ? put_vhost(s, dev, error) : put_vfio(s, dev, text, error))) {
+    if (!put(s, dev, text, error)) {
         return false;
     }
     s->dev = dev;
@@ -222,6 +256,7 @@ static void served_free(gpointer opaque)
     }
     devemu_vfio_user_free(s->server);
     devemu_vhost_user_free(s->vhost_server);
+    devemu_vduse_free(s->vduse_server);
     device_backend_clear(&s->backend);
     g_clear_pointer(&s->loop, g_main_loop_unref);
     g_main_context_unref(s->context);
@@ -230,13 +265,13 @@ static void served_free(gpointer opaque)
 }
 
 /* address is taken over. */
-static bool serve(GPtrArray *served, char *address, bool vhost, const char *line, bool threads,
+static bool serve(GPtrArray *served, char *address, ServedBy by, const char *line, bool threads,
                   GError **error)
 {
     Served *s = g_new0(Served, 1);
 
     s->address = address;
-    s->vhost = vhost;
+    s->by = by;
     s->context = threads ? g_main_context_new() : g_main_context_ref(g_main_context_default());
     if (fill(s, served, line, error)) {
         g_ptr_array_add(served, s);
@@ -247,22 +282,30 @@ static bool serve(GPtrArray *served, char *address, bool vhost, const char *line
 }
 
 /* The socket's name behind the protocol's; NULL: that is no address. */
-static const char *address_of(const char *arg, bool *ret_vhost)
+static const char *address_of(const char *arg, ServedBy *ret_by)
 {
-    *ret_vhost = g_str_has_prefix(arg, VHOST_PREFIX);
-    if (*ret_vhost) {
-        return arg + strlen(VHOST_PREFIX);
+    static const char *const prefixes[] = {
+        [BY_VFIO_USER] = PREFIX,
+        [BY_VHOST_USER] = VHOST_PREFIX,
+        [BY_VDUSE] = VDUSE_PREFIX,
+    };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(prefixes); i++) {
+        if (g_str_has_prefix(arg, prefixes[i])) {
+            *ret_by = (ServedBy)i;
+            return arg + strlen(prefixes[i]);
+        }
     }
-    return g_str_has_prefix(arg, PREFIX) ? arg + strlen(PREFIX) : NULL;
+    return NULL;
 }
 
 static bool serve_all(Options *o, GPtrArray *served, GError **error)
 {
     g_autofree char *address = NULL;
-    bool vhost = false;
+    ServedBy by = BY_VFIO_USER;
 
     for (char **arg = o->pairs; *arg; arg++) {
-        bool other;
+        ServedBy other = BY_VFIO_USER;
         const char *place = address_of(*arg, &other);
 
         if (place && address) {
@@ -270,16 +313,16 @@ static bool serve_all(Options *o, GPtrArray *served, GError **error)
         }
         if (place) {
             address = g_strdup(place);
-            vhost = other;
+            by = other;
             continue;
         }
-        vhost = vhost && address;
+        by = address ? by : BY_VFIO_USER;
         address = address ? address : next_address(o);
         if (address == NULL) {
             return refuse(error, "%s: no socket for it; put " PREFIX "PATH before it, or give --fd",
                           *arg);
         }
-        if (!serve(served, g_steal_pointer(&address), vhost, *arg, o->threads, error)) {
+        if (!serve(served, g_steal_pointer(&address), by, *arg, o->threads, error)) {
             return false;
         }
     }

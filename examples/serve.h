@@ -9,16 +9,24 @@
 #include <devemu/devemu.h>
 #include "device-text.h"
 
+#include <devemu/vduse.h>
 #include <devemu/vfio-user.h>
 #include <devemu/vhost-user.h>
+
+typedef enum ServedBy {
+    BY_VFIO_USER,
+    BY_VHOST_USER,
+    BY_VDUSE,
+} ServedBy;
 
 /* A device at its socket. */
 typedef struct Served {
     DevemuDevice *dev; /* of the server */
     DeviceBackend backend;
-    bool vhost; /* which of the two */
+    ServedBy by; /* one of these is there */
     DevemuVfioUser *server;
     DevemuVhostUser *vhost_server;
+    DevemuVduse *vduse_server;
     char *address;
     GMainContext *context;
     GMainLoop *loop; /* with --threads, of its own thread */
