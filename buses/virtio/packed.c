@@ -13,32 +13,31 @@ enum {
     RING_EVENT_FLAGS_MASK = 3,
 };
 
-/* A place of the ring and the wrap counter there. */
+enum { BOTH = VIRTQ_DESC_F_AVAIL | VIRTQ_DESC_F_USED };
+
+/* A place of the ring and, as the driver marks what is available there, the wrap counter: AVAIL is
+ * the counter and USED its inverse (Driver and Device Ring Wrap Counters). */
 typedef struct Place {
-    unsigned at;
-    bool wrap;
+    unsigned at, mark;
 } Place;
 
-static inline void step(Place *place, unsigned size, unsigned count)
+static inline Place place(unsigned at, bool wrap)
 {
-    place->at += count;
-    if (place->at >= size) {
-        place->at -= size;
-        place->wrap = !place->wrap;
-    }
+    return (Place){at, wrap ? VIRTQ_DESC_F_AVAIL : VIRTQ_DESC_F_USED};
 }
 
-/* Driver and Device Ring Wrap Counters: AVAIL is the driver's counter, USED its inverse. */
-static inline bool is_available(unsigned flags, bool wrap)
+static inline void step(Place *p, unsigned size, unsigned count)
 {
-    unsigned wanted = wrap ? VIRTQ_DESC_F_AVAIL : VIRTQ_DESC_F_USED;
-
-    return (flags & (VIRTQ_DESC_F_AVAIL | VIRTQ_DESC_F_USED)) == wanted;
+    p->at += count;
+    if (G_UNLIKELY(p->at >= size)) {
+        p->at -= size;
+        p->mark ^= BOTH;
+    }
 }
 
 /* The descriptor there if it is available. False if not, or if memory does not answer. The rest of
  * the list was there before its flags were. */
-static inline bool first(DevemuVirtqueue *q, Place place, VirtqDesc *ret_desc)
+static inline bool first(DevemuVirtqueue *q, Place p, VirtqDesc *ret_desc)
 {
     const uint8_t *data = q->desc.data;
     uint16_t flags;
@@ -46,20 +45,20 @@ static inline bool first(DevemuVirtqueue *q, Place place, VirtqDesc *ret_desc)
     if (G_LIKELY(data != NULL)) {
         uint64_t second;
 
-        data += (size_t)place.at * VIRTQ_DESC_SIZE;
+        data += (size_t)p.at * VIRTQ_DESC_SIZE;
         second = virtq_load64_acquire(data + 8);
-        if (!is_available((unsigned)(second >> 48), place.wrap)) {
+        if ((second >> 48 & BOTH) != p.mark) {
             return false;
         }
         *ret_desc = (VirtqDesc){virtq_load64(data), second};
         return true;
     }
-    if (!virtq_read16(q, &q->desc, place.at * VIRTQ_DESC_SIZE + FLAGS_AT, &flags) ||
-        !is_available(flags, place.wrap)) {
+    if (!virtq_read16(q, &q->desc, p.at * VIRTQ_DESC_SIZE + FLAGS_AT, &flags) ||
+        (flags & BOTH) != p.mark) {
         return false;
     }
     __atomic_thread_fence(__ATOMIC_ACQUIRE);
-    return virtq_desc(q, place.at, ret_desc);
+    return virtq_desc(q, p.at, ret_desc);
 }
 
 /* The list that begins with *desc, of at most `free` places. */
@@ -97,12 +96,12 @@ static G_GNUC_NO_INLINE bool walk(DevemuVirtqueue *q, unsigned at, VirtqDesc des
     }
 }
 
-static inline bool take(DevemuVirtqueue *q, Place place, unsigned free, const DevemuWindow *window,
+static inline bool take(DevemuVirtqueue *q, Place p, unsigned free, const DevemuWindow *window,
                         DevemuVirtqueueSegment *segments, DevemuVirtqueueChain *ret_chain)
 {
     VirtqDesc desc;
 
-    if (!first(q, place, &desc)) {
+    if (!first(q, p, &desc)) {
         return false;
     }
     if (G_UNLIKELY(free == 0)) {
@@ -113,14 +112,14 @@ static inline bool take(DevemuVirtqueue *q, Place place, unsigned free, const De
         ret_chain->descs = 1;
         return true;
     }
-    return walk(q, place.at, desc, free, segments, ret_chain);
+    return walk(q, p.at, desc, free, segments, ret_chain);
 }
 
 unsigned virtq_packed_pop(DevemuVirtqueue *q, DevemuVirtqueueChain *chains, unsigned count)
 {
     DevemuVirtqueueSegment *next = q->segments, *last = next + q->max_size;
     DevemuWindow window = q->window;
-    Place avail = {q->avail, q->avail_wrap};
+    Place avail = place(q->avail, q->avail_wrap);
     unsigned size = q->size, free = size - q->in_flight, n;
 
     for (n = 0; n < count && next <= last; n++) {
@@ -132,20 +131,24 @@ unsigned virtq_packed_pop(DevemuVirtqueue *q, DevemuVirtqueueChain *chains, unsi
         next += chains[n].readable + chains[n].writable;
     }
     q->avail = (uint16_t)avail.at;
-    q->avail_wrap = avail.wrap;
+    q->avail_wrap = avail.mark == VIRTQ_DESC_F_AVAIL;
     q->in_flight = size - free;
     return n;
 }
 
-/* One used descriptor for the list; its flags come last, or all at once. In a used descriptor WRITE
- * says that something was written. */
-static inline bool write_used(DevemuVirtqueue *q, uint8_t *ring, Place place, unsigned id,
-                              uint32_t written)
+/* The second half of a used descriptor, but for AVAIL and USED. WRITE says that something was
+ * written. */
+static inline uint64_t used_word(const DevemuVirtqueueChain *chain, uint32_t written)
 {
-    unsigned flags = (place.wrap ? VIRTQ_DESC_F_AVAIL | VIRTQ_DESC_F_USED : 0) |
-                     (written > 0 ? VIRTQ_DESC_F_WRITE : 0);
-    uint64_t word = written | (uint64_t)id << 32 | (uint64_t)flags << 48;
-    uint32_t at = place.at * VIRTQ_DESC_SIZE;
+    uint64_t flags = written > 0 ? VIRTQ_DESC_F_WRITE : 0;
+
+    return written | (uint64_t)chain->id << 32 | flags << 48;
+}
+
+/* One used descriptor for the list; its flags come last, or all at once. */
+static inline bool write_used(DevemuVirtqueue *q, uint8_t *ring, unsigned at_place, uint64_t word)
+{
+    uint32_t at = at_place * VIRTQ_DESC_SIZE;
     uint64_t le;
 
     if (G_LIKELY(ring != NULL)) {
@@ -157,7 +160,7 @@ static inline bool write_used(DevemuVirtqueue *q, uint8_t *ring, Place place, un
         return false;
     }
     __atomic_thread_fence(__ATOMIC_RELEASE);
-    return virtq_write16(q, &q->desc, at + FLAGS_AT, (uint16_t)flags);
+    return virtq_write16(q, &q->desc, at + FLAGS_AT, (uint16_t)(word >> 48));
 }
 
 /* The driver sees each at once, and none behind one that it does not see: the first is written
@@ -165,23 +168,32 @@ static inline bool write_used(DevemuVirtqueue *q, uint8_t *ring, Place place, un
 void virtq_packed_push(DevemuVirtqueue *q, const DevemuVirtqueueChain *chains,
                        const uint32_t *written, unsigned count)
 {
+    static const uint64_t both = (uint64_t)BOTH << 48;
     uint8_t *ring = q->desc.data;
-    Place begin = {q->used, q->used_wrap}, used = begin;
-    unsigned size = q->size, left = q->in_flight;
+    unsigned size = q->size, left = q->in_flight, at = q->used;
+    uint64_t wrap = q->used_wrap ? both : 0, first_wrap = wrap;
 
-    for (unsigned i = 0; i < count && chains[i].descs <= left; i++) {
-        if (i > 0 && !write_used(q, ring, used, chains[i].id, written != NULL ? written[i] : 0)) {
+    for (unsigned i = 0; i < count; i++) {
+        unsigned descs = chains[i].descs;
+        uint64_t word = used_word(&chains[i], written != NULL ? written[i] : 0) | wrap;
+
+        if (descs > left || (i > 0 && !write_used(q, ring, at, word))) {
             break;
         }
-        step(&used, size, chains[i].descs);
-        left -= chains[i].descs;
+        at += descs;
+        if (G_UNLIKELY(at >= size)) {
+            at -= size;
+            wrap ^= both;
+        }
+        left -= descs;
     }
     if (left == q->in_flight ||
-        !write_used(q, ring, begin, chains[0].id, written != NULL ? written[0] : 0)) {
+        !write_used(q, ring, q->used,
+                    used_word(&chains[0], written != NULL ? written[0] : 0) | first_wrap)) {
         return;
     }
-    q->used = (uint16_t)used.at;
-    q->used_wrap = used.wrap;
+    q->used = (uint16_t)at;
+    q->used_wrap = wrap != 0;
     q->since += q->in_flight - left;
     q->in_flight = left;
 }
@@ -226,5 +238,5 @@ bool virtq_packed_listen(DevemuVirtqueue *q, bool on)
         return false;
     }
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    return first(q, (Place){q->avail, q->avail_wrap}, &next);
+    return first(q, place(q->avail, q->avail_wrap), &next);
 }
