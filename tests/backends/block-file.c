@@ -423,6 +423,66 @@ Test(block_file, a_file_grows_and_the_device_hears_of_it)
     toy_unlink(path);
 }
 
+/* --- a block device ---------------------------------------------------------------- */
+
+static char *loop_device(const char *path)
+{
+    const char *argv[] = {"losetup", "--find", "--show", path, NULL};
+    char *name = NULL;
+    int status = -1;
+
+    if (!g_spawn_sync(NULL, (char **)(uintptr_t)argv, NULL,
+                      G_SPAWN_SEARCH_PATH | G_SPAWN_STDERR_TO_DEV_NULL, NULL, NULL, &name, NULL,
+                      &status, NULL) ||
+        !g_spawn_check_wait_status(status, NULL)) {
+        g_free(name);
+        return NULL;
+    }
+    return g_strchomp(name);
+}
+
+static void loop_device_end(const char *name)
+{
+    const char *argv[] = {"losetup", "--detach", name, NULL};
+
+    g_spawn_sync(NULL, (char **)(uintptr_t)argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL,
+                 NULL, NULL);
+}
+
+static void on_a_device(const char *options)
+{
+    char *path = image(SHADOW_BYTES);
+    g_autofree char *name = loop_device(path);
+    DevemuBlock *block;
+    GError *error = NULL;
+
+    if (name == NULL) {
+        toy_unlink(path);
+        cr_skip_test("no loop devices here (root and losetup)");
+    }
+    block = open_image(name, options);
+    if (block) {
+        cr_expect(((BlockFile *)block)->is_device);
+        cr_expect_not(devemu_block_resize(block, 4096, &error));
+        cr_expect_not_null(strstr(error->message, "block device"));
+        g_clear_error(&error);
+        shadow_run(block, 500, 18);
+    }
+    devemu_block_free(block);
+    loop_device_end(name);
+    toy_unlink(path);
+}
+
+Test(block_file, a_block_device_by_io_uring)
+{
+    on_a_device("aio=io_uring");
+}
+
+Test(block_file, a_block_device_by_threads)
+{
+    on_a_device("aio=threads,direct=on");
+}
+
 /* --- refusals ---------------------------------------------------------------------- */
 
 Test(block_file, bad_files_are_refused_with_a_sentence)
