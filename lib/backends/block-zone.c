@@ -126,6 +126,16 @@ static void reset_zone(BlockZones *z, Zone *zone, uint64_t start)
 
 /* --- requests ---------------------------------------------------------------------- */
 
+/* Not from a sequential zone on into another. */
+static int read_zone(const BlockZones *z, const BlockRequest *request)
+{
+    unsigned i = (unsigned)(request->at / z->size);
+
+    return z->zones[i].state != DEVEMU_ZONE_NOT_WP && request->len > zone_end(z, i) - request->at
+               ? -EINVAL
+               : BLOCK_ZONES_GO_ON;
+}
+
 static int write_zone(BlockZones *z, BlockRequest *request)
 {
     unsigned i = (unsigned)(request->at / z->size);
@@ -236,6 +246,7 @@ int block_zones_begin(BlockZones *z, BlockRequest *request)
 
     switch (request->op) {
     case DEVEMU_BLOCK_READ:
+        return read_zone(z, request);
     case DEVEMU_BLOCK_FLUSH:
         return BLOCK_ZONES_GO_ON;
     case DEVEMU_BLOCK_WRITE:
