@@ -12,6 +12,8 @@
 
 #include <devemu/host.h>
 
+#include <errno.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif

@@ -164,10 +164,27 @@ static inline uint16_t vd_add(VdDriver *d, unsigned queue, const VdPiece *pieces
     return head;
 }
 
+/* A buffer that is in the queue once more, as no good driver does. */
+static inline void vd_add_again(VdDriver *d, unsigned queue, uint16_t head)
+{
+    VdQueue *q = &d->queues[queue];
+    uint64_t avail = vd_ring(queue) + 0x800;
+
+    devemu_put_le16(vd_at(d, avail + 4 + (q->avail % VD_SIZE) * 2u), head);
+    q->avail++;
+    devemu_put_le16(vd_at(d, avail + 2), q->avail);
+}
+
 static inline void vd_kick(VdDriver *d, unsigned queue)
 {
     devemu_fake_write(d->fake, DEVEMU_VIRTIO_NOTIFY, queue * 4, 2, queue);
     devemu_fake_advance(d->fake, 1);
+}
+
+/* Time for a backend to end what it has. */
+static inline void vd_wait(VdDriver *d)
+{
+    devemu_fake_advance(d->fake, 1000);
 }
 
 /* The next used buffer; false if there is none. */
