@@ -18,6 +18,7 @@
 #include <linux/if_packet.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
+#include <poll.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -82,8 +83,11 @@ static inline ssize_t vnet_receive(int fd, DevemuNetOffload *ret_offload, uint8_
     uint8_t header[DEVEMU_NET_OFFLOAD_BYTES];
     struct iovec iov[2] = {{header, sizeof(header)}, {data, len}};
     struct msghdr message = {.msg_iov = iov, .msg_iovlen = 2};
-    ssize_t got = recvmsg(fd, &message, 0);
+    struct pollfd wait = {.fd = fd, .events = POLLIN};
+    ssize_t got;
 
+    cr_assert_eq(poll(&wait, 1, 20000), 1, "nothing comes");
+    got = recvmsg(fd, &message, 0);
     if (got < (ssize_t)sizeof(header)) {
         return -1;
     }
@@ -113,6 +117,43 @@ static inline void netlink_end(const struct nlmsghdr *message, struct rtattr *at
         (unsigned short)((const char *)message + message->nlmsg_len - (const char *)attribute);
 }
 
+/* Does the message say that this card has its cable, and may send? Before that it loses frames. */
+static inline bool says_up(const struct nlmsghdr *message, const char *name)
+{
+    const struct rtattr *attribute = IFLA_RTA(NLMSG_DATA(message));
+    int left = (int)IFLA_PAYLOAD(message);
+    bool is_it = false, is_up = false;
+
+    for (; RTA_OK(attribute, left); attribute = RTA_NEXT(attribute, left)) {
+        if (attribute->rta_type == IFLA_IFNAME) {
+            is_it = strcmp(RTA_DATA(attribute), name) == 0;
+        } else if (attribute->rta_type == IFLA_OPERSTATE) {
+            is_up = *(const uint8_t *)RTA_DATA(attribute) == IF_OPER_UP;
+        }
+    }
+    return message->nlmsg_type == RTM_NEWLINK && is_it && is_up;
+}
+
+/* events is a netlink socket that has heard of all changes. */
+static inline void wait_until_up(int events, const char *a, const char *b)
+{
+    static uint64_t bytes[8192 / 8];
+    bool a_up = false, b_up = false;
+
+    while (!a_up || !b_up) {
+        struct pollfd wait = {.fd = events, .events = POLLIN};
+        const struct nlmsghdr *message = (const struct nlmsghdr *)(const void *)bytes;
+        size_t left;
+
+        cr_assert_eq(poll(&wait, 1, 20000), 1, "the cards do not come up");
+        left = (size_t)recv(events, bytes, sizeof(bytes), 0);
+        for (; NLMSG_OK(message, left); message = NLMSG_NEXT(message, left)) {
+            a_up |= says_up(message, a);
+            b_up |= says_up(message, b);
+        }
+    }
+}
+
 /* A pair of cards on one cable, both up. */
 static inline void make_veth(const char *a, const char *b)
 {
@@ -123,8 +164,12 @@ static inline void make_veth(const char *a, const char *b)
                     .nlmsg_type = RTM_NEWLINK,
                     .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL}};
     struct rtattr *info, *data, *peer;
+    const struct sockaddr_nl links = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK};
     int fd = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
+    int events = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
     struct nlmsgerr *answer;
+
+    cr_assert_eq(bind(events, (const struct sockaddr *)&links, sizeof(links)), 0);
 
     netlink_add(&m.head, IFLA_IFNAME, a, strlen(a) + 1);
     info = netlink_add(&m.head, IFLA_LINKINFO, NULL, 0);
@@ -146,6 +191,8 @@ static inline void make_veth(const char *a, const char *b)
     cr_assert_eq(answer->error, 0, "%s", g_strerror(-answer->error));
     bring_up(a);
     bring_up(b);
+    wait_until_up(events, a, b);
+    close(events);
 }
 
 #endif

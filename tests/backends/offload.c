@@ -439,6 +439,24 @@ Test(offload, a_switch_passes_long_frames_on_to_who_takes_them)
     hub_free(&hub);
 }
 
+Test(offload, the_longest_frame_there_is)
+{
+    static const PacketKind kind = {.ipv6 = true, .tags = 2};
+    Hub hub = hub_new(NULL, NULL);
+    Packet *packet = g_new(Packet, 1);
+
+    packet_make(packet, &kind, 65535 - 20, 1440);
+    cr_assert_eq(packet->len, PACKET_MAX);
+    cr_assert(send_packet(hub.toys[0], packet));
+    TOY_UNTIL(hub.context, hub.toys[1]->frames->len == 1);
+    hub.toys[1]->offloads = 0;
+    cr_assert(send_packet(hub.toys[0], packet));
+    TOY_UNTIL(hub.context, hub.toys[1]->frames->len == 1 + (65515 + 1439) / 1440);
+    check_pieces(&kind, packet, hub.toys[1]->frames, 1);
+    g_free(packet);
+    hub_free(&hub);
+}
+
 /* One that cannot be cut is lost and counted, and those behind it are not. */
 Test(offload, a_long_frame_that_cannot_be_cut_is_counted)
 {

@@ -121,18 +121,35 @@ Test(packet, what_the_host_sends_is_not_heard)
     rig_free(&rig);
 }
 
-/* A batch is read in one call, and the device hears that more follows. */
+/* Frames for the device, all of which have come in at its card when this returns: somebody else
+ * there has seen them. */
+static void send_and_see(const Rig *rig, int witness, unsigned count)
+{
+    static uint8_t frame[1500], seen[1500];
+
+    toy_frame_make(frame, sizeof(frame), 'd', 'c', 2);
+    for (unsigned i = 0; i < count; i++) {
+        cr_assert_gt(vnet_send(rig->fd, &plain, frame, sizeof(frame)), 0);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        struct pollfd wait = {.fd = witness, .events = POLLIN};
+
+        cr_assert_eq(poll(&wait, 1, 20000), 1);
+        cr_assert_eq(recv(witness, seen, sizeof(seen), 0), sizeof(seen));
+    }
+}
+
+/* A batch is read in one call, and the device hears that more follows. The last frame may come
+ * behind the others, as the witness may see it first. */
 Test(packet, frames_of_a_batch_say_that_more_follow)
 {
     Rig rig = rig_new("ifname=devemu0");
-    uint8_t frame[100];
+    int witness = packet_socket("devemu0", 0x88b5, false);
 
-    toy_frame_make(frame, sizeof(frame), 'd', 'c', 2);
-    for (unsigned i = 0; i < 40; i++) {
-        cr_assert_gt(vnet_send(rig.fd, &plain, frame, sizeof(frame)), 0);
-    }
-    TOY_UNTIL(rig.context, rig.toy->frames->len == 40);
-    cr_assert_eq(rig.toy->mores, 15 + 15 + 7);
+    send_and_see(&rig, witness, 41);
+    TOY_UNTIL(rig.context, rig.toy->frames->len == 41);
+    cr_assert(rig.toy->mores == 15 + 15 + 7 || rig.toy->mores == 15 + 15 + 8, "%u", rig.toy->mores);
+    close(witness);
     rig_free(&rig);
 }
 
@@ -140,19 +157,18 @@ Test(packet, frames_of_a_batch_say_that_more_follow)
 Test(packet, what_the_kernel_loses_is_counted)
 {
     Rig rig = rig_new("ifname=devemu0");
+    int witness = packet_socket("devemu0", 0x88b5, false);
     DevemuNetStats stats;
-    static uint8_t frame[1500];
-    unsigned sent = 0;
 
-    toy_frame_make(frame, sizeof(frame), 'd', 'c', 2);
-    for (unsigned i = 0; i < 8000; i++) {
-        sent += vnet_send(rig.fd, &plain, frame, sizeof(frame)) > 0;
+    for (unsigned i = 0; i < 80; i++) {
+        send_and_see(&rig, witness, 50);
+        send_and_see(&rig, witness, 50);
     }
     devemu_net_stats(rig.net, &stats);
     cr_assert_gt(stats.dropped_in, 0);
-    TOY_UNTIL(rig.context, rig.toy->frames->len + stats.dropped_in == sent);
-    devemu_net_stats(rig.net, &stats);
-    cr_assert_eq(rig.toy->frames->len + stats.dropped_in, sent);
+    TOY_UNTIL(rig.context,
+              (devemu_net_stats(rig.net, &stats), rig.toy->frames->len + stats.dropped_in == 8000));
+    close(witness);
     rig_free(&rig);
 }
 

@@ -12,7 +12,7 @@
 #include <glib.h>
 #include <string.h>
 
-#define PACKET_MAX 65550
+#define PACKET_MAX 65597 /* an IPv6 datagram, with two VLAN tags */
 
 typedef struct PacketKind {
     bool ipv6, udp;
