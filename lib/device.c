@@ -166,6 +166,7 @@ void devemu_device_free(DevemuDevice *dev)
     g_clear_pointer(&dev->children, g_ptr_array_unref);
     g_clear_pointer(&dev->blobs, g_ptr_array_unref);
     g_free(dev->input_counts);
+    g_free(dev->ports);
     g_free(dev->fresh);
     g_free(dev->name);
     g_free(dev);
@@ -290,4 +291,29 @@ void devemu_device_attach_char(DevemuDevice *dev, const DevemuCharOps *ops, void
     g_return_if_fail(dev != NULL);
     DEVEMU_COPY_OPS(dev->char_ops, ops);
     dev->chr = chr;
+}
+
+unsigned devemu_device_ports(const DevemuDevice *dev)
+{
+    g_return_val_if_fail(dev != NULL, 0);
+    return dev->model->ports ? MIN(dev->model->ports(dev->state), DEVEMU_PORTS) : 1;
+}
+
+bool devemu_device_attach_port(DevemuDevice *dev, unsigned port, const DevemuCharOps *ops,
+                               void *chr)
+{
+    g_return_val_if_fail(dev != NULL, false);
+    if (port >= devemu_device_ports(dev)) {
+        return false;
+    }
+    if (port == 0) {
+        devemu_device_attach_char(dev, ops, chr);
+        return true;
+    }
+    if (dev->ports == NULL) {
+        dev->ports = g_new0(DevemuPort, DEVEMU_PORTS);
+    }
+    DEVEMU_COPY_OPS(dev->ports[port].ops, ops);
+    dev->ports[port].chr = chr;
+    return true;
 }

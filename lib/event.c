@@ -255,8 +255,8 @@ static bool listens(const DevemuModel *model)
     return model->receive || model->receive_packet;
 }
 
-size_t devemu_receive_now(DevemuDevice *dev, const DevemuNetOffload *offload, const void *data,
-                          size_t len, bool more)
+size_t devemu_receive_now(DevemuDevice *dev, unsigned port, const DevemuNetOffload *offload,
+                          const void *data, size_t len, bool more)
 {
     static const DevemuNetOffload plain;
     size_t taken;
@@ -265,7 +265,9 @@ size_t devemu_receive_now(DevemuDevice *dev, const DevemuNetOffload *offload, co
         dev->refused = true;
         return 0;
     }
-    if (dev->model->receive_packet) {
+    if (port > 0) {
+        taken = dev->model->receive_port(dev->state, port, data, len);
+    } else if (dev->model->receive_packet) {
         taken = dev->model->receive_packet(dev->state, offload ? offload : &plain, data, len, more);
     } else {
         taken = dev->model->receive(dev->state, data, len);
@@ -275,7 +277,7 @@ size_t devemu_receive_now(DevemuDevice *dev, const DevemuNetOffload *offload, co
     }
     if (G_UNLIKELY(dev->tracing)) {
         DevemuTrace trace = {
-            .kind = DEVEMU_TRACE_RECEIVE, .data = data, .len = len, .value = taken};
+            .kind = DEVEMU_TRACE_RECEIVE, .index = port, .data = data, .len = len, .value = taken};
 
         devemu_trace_emit(dev, &trace);
     }
@@ -287,9 +289,9 @@ static size_t receive(DevemuDevice *dev, const DevemuNetOffload *offload, const 
                       size_t len, bool more)
 {
     if (G_UNLIKELY(dev->gate != NULL)) {
-        return dev->gate->receive(dev->gate_opaque, dev, offload, data, len, more);
+        return dev->gate->receive(dev->gate_opaque, dev, 0, offload, data, len, more);
     }
-    return devemu_receive_now(dev, offload, data, len, more);
+    return devemu_receive_now(dev, 0, offload, data, len, more);
 }
 
 size_t devemu_device_receive(DevemuDevice *dev, const void *data, size_t len)
@@ -299,6 +301,21 @@ size_t devemu_device_receive(DevemuDevice *dev, const void *data, size_t len)
         return len; /* nobody listens: gone, as on a wire */
     }
     return receive(dev, NULL, data, len, false);
+}
+
+size_t devemu_device_receive_port(DevemuDevice *dev, unsigned port, const void *data, size_t len)
+{
+    g_return_val_if_fail(dev != NULL && (data != NULL || len == 0), 0);
+    if (port == 0) {
+        return devemu_device_receive(dev, data, len);
+    }
+    if (port >= devemu_device_ports(dev)) {
+        return len;
+    }
+    if (G_UNLIKELY(dev->gate != NULL)) {
+        return dev->gate->receive(dev->gate_opaque, dev, port, NULL, data, len, false);
+    }
+    return devemu_receive_now(dev, port, NULL, data, len, false);
 }
 
 uint32_t devemu_device_offloads(const DevemuDevice *dev)

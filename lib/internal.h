@@ -75,8 +75,8 @@ typedef struct DevemuDecorator {
 /* Who stands between backends and the devices of a tree: what comes in is his to take or to pass on
  * by devemu_receive_now() and devemu_complete_now(). */
 typedef struct DevemuGate {
-    size_t (*receive)(void *opaque, DevemuDevice *dev, const DevemuNetOffload *offload,
-                      const void *data, size_t len, bool more);
+    size_t (*receive)(void *opaque, DevemuDevice *dev, unsigned port,
+                      const DevemuNetOffload *offload, const void *data, size_t len, bool more);
     bool (*complete)(void *opaque, DevemuDevice *dev, const DevemuBlockCompletion *completions,
                      size_t count);
     /* Nothing is taken now. */
@@ -84,6 +84,12 @@ typedef struct DevemuGate {
 } DevemuGate;
 
 typedef struct DevemuVirtioQueues DevemuVirtioQueues;
+
+/* The backend of a character line that is not the first. */
+typedef struct DevemuPort {
+    DevemuCharOps ops;
+    void *chr;
+} DevemuPort;
 
 #define DEVEMU_LINES   64
 #define DEVEMU_WINDOWS 2
@@ -124,6 +130,7 @@ struct DevemuDevice {
     void *net;
     DevemuCharOps char_ops;
     void *chr;
+    DevemuPort *ports; /* DEVEMU_PORTS, the first not used; NULL: no port has a backend */
     DevemuBlockOps block_ops;
     void *block;
     unsigned draining;      /* its requests are waited for */
@@ -188,8 +195,8 @@ void devemu_tracing_update(DevemuDevice *dev);
 /* Of the device and all below it. gate NULL: none. */
 void devemu_gate_set(DevemuDevice *dev, const DevemuGate *gate, void *opaque);
 /* offload: what the device takes; NULL: none. */
-size_t devemu_receive_now(DevemuDevice *dev, const DevemuNetOffload *offload, const void *data,
-                          size_t len, bool more);
+size_t devemu_receive_now(DevemuDevice *dev, unsigned port, const DevemuNetOffload *offload,
+                          const void *data, size_t len, bool more);
 bool devemu_complete_now(DevemuDevice *dev, const DevemuBlockCompletion *completions, size_t count);
 
 /* Its name; any number. */

@@ -49,7 +49,7 @@ enum {
 typedef enum RecordEventKind {
     RECORD_READ,     /* bank, at, size */
     RECORD_WRITE,    /* bank, at, size, value */
-    RECORD_RECEIVE,  /* data */
+    RECORD_RECEIVE,  /* port, data */
     RECORD_READY,    /* asked, and the answer was no: this arms ready() */
     RECORD_LINE,     /* line, level */
     RECORD_LINK,     /* link */
@@ -82,7 +82,7 @@ typedef enum RecordItemKind {
     RECORD_ITEM_OUTPUT,    /* line, level */
     RECORD_ITEM_MSI,       /* address, data */
     RECORD_ITEM_SEND,      /* a = more, data */
-    RECORD_ITEM_CHARS,     /* data */
+    RECORD_ITEM_CHARS,     /* a = port, data */
     RECORD_ITEM_CONTROL,   /* lines */
     RECORD_ITEM_READY,     /* to the backend */
     RECORD_ITEM_DEADLINE,  /* moment */

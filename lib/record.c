@@ -18,6 +18,12 @@
 
 #include "record-log.h"
 
+/* A character line that is not the first. */
+typedef struct RecorderPort {
+    struct Recorder *recorder;
+    unsigned number;
+} RecorderPort;
+
 typedef struct Recorder {
     DevemuDevice *dev;
     uint64_t due_ns; /* a timer: the deadline of the device below */
@@ -34,6 +40,7 @@ typedef struct Recorder {
     DevemuBlockInfo medium;
     bool has_medium;
     bool late; /* a snapshot waits until no request is in flight */
+    RecorderPort ports[DEVEMU_PORTS];
 } Recorder;
 
 /* --- the log ----------------------------------------------------------------------- */
@@ -189,20 +196,30 @@ static void put_refused(Recorder *r)
     }
 }
 
-static size_t recorder_receive(void *state, const uint8_t *data, size_t len)
+static size_t recorder_receive_port(void *state, unsigned port, const uint8_t *data, size_t len)
 {
     Recorder *r = state;
-    RecordEvent event = {.kind = RECORD_RECEIVE, .data = data, .len = len};
+    RecordEvent event = {.kind = RECORD_RECEIVE, .a = port, .data = data, .len = len};
     size_t taken;
 
     if (inside(r)) {
         put_refused(r);
-        return devemu_device_receive(r->inner, data, len);
+        return devemu_device_receive_port(r->inner, port, data, len);
     }
     begin(r, &event);
-    taken = devemu_device_receive(r->inner, data, len);
+    taken = devemu_device_receive_port(r->inner, port, data, len);
     end_with(r, DEVEMU_ACCESS_OK, taken);
     return taken;
+}
+
+static size_t recorder_receive(void *state, const uint8_t *data, size_t len)
+{
+    return recorder_receive_port(state, 0, data, len);
+}
+
+static unsigned recorder_ports(const void *state)
+{
+    return devemu_device_ports(((const Recorder *)state)->inner);
 }
 
 static size_t recorder_packet(void *state, const DevemuNetOffload *offload, const uint8_t *data,
@@ -506,6 +523,17 @@ static void inner_write(void *chr, const void *data, size_t len)
     devemu_send_chars(r->dev, data, len);
 }
 
+static void inner_port_write(void *chr, const void *data, size_t len)
+{
+    const RecorderPort *port = chr;
+    Recorder *r = port->recorder;
+
+    if (r->open) {
+        devemu_record_put_item_data(r->payload, RECORD_ITEM_CHARS, port->number, data, len);
+    }
+    devemu_send_port(r->dev, port->number, data, len);
+}
+
 static void inner_control(void *chr, unsigned lines)
 {
     Recorder *r = chr;
@@ -526,6 +554,22 @@ static void inner_ready(void *backend)
     devemu_send_ready(r->dev);
 }
 
+static void inner_port_ready(void *chr)
+{
+    inner_ready(((const RecorderPort *)chr)->recorder);
+}
+
+static void attach_ports(Recorder *r)
+{
+    static const DevemuCharOps ops = {
+        .size = sizeof(ops), .write = inner_port_write, .ready = inner_port_ready};
+
+    for (unsigned i = 1; i < devemu_device_ports(r->inner); i++) {
+        r->ports[i] = (RecorderPort){.recorder = r, .number = i};
+        devemu_device_attach_port(r->inner, i, &ops, &r->ports[i]);
+    }
+}
+
 static void attach(Recorder *r)
 {
     static const DevemuNetOps net = {.size = sizeof(net),
@@ -538,6 +582,7 @@ static void attach(Recorder *r)
 
     if (r->inner->model->is_char) {
         devemu_device_attach_char(r->inner, &chr, r);
+        attach_ports(r);
     } else {
         devemu_device_attach_net(r->inner, &net, r);
     }
@@ -658,6 +703,8 @@ static DevemuModel *model_new(const DevemuModel *model)
         .finish = recorder_finish,
         .input_line = model->input_line ? recorder_line : NULL,
         .receive = model->receive ? recorder_receive : NULL,
+        .receive_port = model->receive_port ? recorder_receive_port : NULL,
+        .ports = model->ports ? recorder_ports : NULL,
         .receive_packet = model->receive_packet ? recorder_packet : NULL,
         .offloads = model->offloads ? recorder_offloads : NULL,
         .ready = (model->receive || model->receive_packet) && model->ready ? recorder_ready : NULL,

@@ -106,6 +106,13 @@ static void append_medium(GString *to, const RecordEvent *event)
     }
 }
 
+static void append_port(GString *to, uint64_t port)
+{
+    if (port > 0) {
+        g_string_append_printf(to, "at port %" PRIu64 ", ", port);
+    }
+}
+
 /* A frame behind what is said of it. */
 static void append_packet(GString *to, const char *what, const uint8_t *data, size_t len)
 {
@@ -138,6 +145,7 @@ void devemu_text_event(GString *to, const DevemuDevice *dev, const RecordEvent *
         break;
     case RECORD_RECEIVE:
         g_string_append(to, "receive ");
+        append_port(to, event->a);
         devemu_text_bytes(to, event->data, event->len);
         break;
     case RECORD_PACKET:
@@ -250,6 +258,7 @@ void devemu_text_item(GString *to, const DevemuDevice *dev, const RecordItem *it
         break;
     case RECORD_ITEM_CHARS:
         g_string_append(to, "send ");
+        append_port(to, item->a);
         devemu_text_bytes(to, item->data, item->len);
         break;
     case RECORD_ITEM_CONTROL:

@@ -221,6 +221,18 @@ static void replay_write(void *chr, const void *data, size_t len)
     }
 }
 
+static void replay_port_write(void *chr, const void *data, size_t len)
+{
+    const ReplayPort *port = chr;
+    DevemuReplay *r = port->replay;
+
+    g_byte_array_set_size(r->did, 0);
+    devemu_record_put_item_data(r->did, RECORD_ITEM_CHARS, port->number, data, len);
+    if (matches(r)) {
+        take_meanwhile(r);
+    }
+}
+
 static void replay_control(void *chr, unsigned lines)
 {
     output(chr, RECORD_ITEM_CONTROL, lines, 0);
@@ -261,6 +273,22 @@ static void set_medium(DevemuReplay *r, const uint8_t *data, size_t len)
     devemu_device_attach_block(r->dev, len > 0 ? &block : NULL, r);
 }
 
+static void replay_port_ready(void *chr)
+{
+    replay_ready(((const ReplayPort *)chr)->replay);
+}
+
+static void attach_ports(DevemuReplay *r)
+{
+    static const DevemuCharOps ops = {
+        .size = sizeof(ops), .write = replay_port_write, .ready = replay_port_ready};
+
+    for (unsigned i = 1; i < devemu_device_ports(r->dev); i++) {
+        r->ports[i] = (ReplayPort){.replay = r, .number = i};
+        devemu_device_attach_port(r->dev, i, &ops, &r->ports[i]);
+    }
+}
+
 static void connect(DevemuReplay *r)
 {
     static const DevemuHostOps ops = {
@@ -286,6 +314,7 @@ static void connect(DevemuReplay *r)
     devemu_device_set_host(r->dev, &ops, r);
     if (r->dev->model->is_char) {
         devemu_device_attach_char(r->dev, &chr, r);
+        attach_ports(r);
     } else {
         devemu_device_attach_net(r->dev, &net, r);
     }
@@ -316,8 +345,13 @@ static void do_access(DevemuReplay *r, const RecordEvent *e)
 
 static void do_receive(DevemuReplay *r, const RecordEvent *e)
 {
-    size_t taken = devemu_device_receive(r->dev, e->data, e->len);
+    size_t taken;
 
+    if (e->a > 0 && e->a >= devemu_device_ports(r->dev)) {
+        devemu_replay_broken(r, "it has characters for a port that the model does not have");
+        return;
+    }
+    taken = devemu_device_receive_port(r->dev, (unsigned)e->a, e->data, e->len);
     output(r, RECORD_ITEM_RETURN, DEVEMU_ACCESS_OK, taken);
 }
 

@@ -26,6 +26,12 @@ typedef enum Outcome {
     OUTCOME_BROKEN,  /* the log asks for what cannot be done; got says what */
 } Outcome;
 
+/* A character line that is not the first. */
+typedef struct ReplayPort {
+    struct DevemuReplay *replay;
+    unsigned number;
+} ReplayPort;
+
 struct DevemuReplay {
     RecordReader log;
     DevemuDevice *dev;
@@ -37,6 +43,7 @@ struct DevemuReplay {
     RecordEvent event;  /* under way */
     RecordCursor items; /* what the log still has of it */
     GByteArray *did;    /* what the device does, as an item */
+    ReplayPort ports[DEVEMU_PORTS];
 
     GHashTable *requests; /* in flight, as the recorder's */
     DevemuBlockInfo medium;

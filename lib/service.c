@@ -120,6 +120,22 @@ void devemu_send_chars(DevemuDevice *dev, const void *data, size_t len)
     }
 }
 
+void devemu_send_port(DevemuDevice *dev, unsigned port, const void *data, size_t len)
+{
+    if (port == 0) {
+        devemu_send_chars(dev, data, len);
+        return;
+    }
+    if (G_UNLIKELY(dev->tracing)) {
+        DevemuTrace trace = {.kind = DEVEMU_TRACE_SEND, .index = port, .data = data, .len = len};
+
+        devemu_trace_emit(dev, &trace);
+    }
+    if (dev->ports && port < DEVEMU_PORTS && dev->ports[port].ops.write) {
+        dev->ports[port].ops.write(dev->ports[port].chr, data, len);
+    }
+}
+
 void devemu_send_control(DevemuDevice *dev, unsigned lines)
 {
     if (dev->char_ops.control) {
@@ -138,6 +154,11 @@ void devemu_send_ready(DevemuDevice *dev)
     }
     if (dev->char_ops.ready) {
         dev->char_ops.ready(dev->chr);
+    }
+    for (unsigned i = 1; dev->ports && i < DEVEMU_PORTS; i++) {
+        if (dev->ports[i].ops.ready) {
+            dev->ports[i].ops.ready(dev->ports[i].chr);
+        }
     }
     if (dev->block_ops.ready) {
         dev->block_ops.ready(dev->block);

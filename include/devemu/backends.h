@@ -258,6 +258,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(DevemuChr, devemu_chr_free)
 
 /* Connect a device, as devemu_net_attach(). */
 DEVEMU_API void devemu_chr_attach(DevemuChr *chr, DevemuDevice *dev);
+/* The same for one of the lines of a device that has several; false: there is no such port. */
+DEVEMU_API bool devemu_chr_attach_port(DevemuChr *chr, DevemuDevice *dev, unsigned port);
 
 /* The file that another program opens to talk to the device: the pty's name. NULL for other kinds.
  * Owned by chr. */

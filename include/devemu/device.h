@@ -135,6 +135,12 @@ DEVEMU_API bool devemu_device_wire(DevemuDevice *from, unsigned output, DevemuDe
 /* Backends: ops is copied, the backend is borrowed. NULL ops detaches. */
 DEVEMU_API void devemu_device_attach_net(DevemuDevice *dev, const DevemuNetOps *ops, void *net);
 DEVEMU_API void devemu_device_attach_char(DevemuDevice *dev, const DevemuCharOps *ops, void *chr);
+/* Character lines of the device: more than one where each has a port of its own (virtio-console).
+ */
+DEVEMU_API unsigned devemu_device_ports(const DevemuDevice *dev);
+/* Port 0 is that of devemu_device_attach_char(). False: there is no such port. */
+DEVEMU_API bool devemu_device_attach_port(DevemuDevice *dev, unsigned port,
+                                          const DevemuCharOps *ops, void *chr);
 /* Requests in flight are waited for, and the model hears what the medium is. Not from inside an
  * event of the device. */
 DEVEMU_API void devemu_device_attach_block(DevemuDevice *dev, const DevemuBlockOps *ops,
@@ -143,6 +149,9 @@ DEVEMU_API void devemu_device_attach_block(DevemuDevice *dev, const DevemuBlockO
 /* A frame or characters for the device. Returns the bytes taken; less than len (0 for a frame):
  * offer the rest again after the backend's ready(). 0 while the device is busy. */
 DEVEMU_API size_t devemu_device_receive(DevemuDevice *dev, const void *data, size_t len);
+/* Characters for a port. */
+DEVEMU_API size_t devemu_device_receive_port(DevemuDevice *dev, unsigned port, const void *data,
+                                             size_t len);
 /* A frame that may not be plain; offload NULL: it is. What the device's driver does not take
  * (devemu_device_offloads()) is done in software. That may make several frames of one: 0 is
  * returned if the first of them is refused; a later one that is refused is lost, so who must lose

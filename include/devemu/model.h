@@ -323,6 +323,8 @@ typedef struct DevemuVirtio {
     void (*queue_reset)(void *state, unsigned queue);
 } DevemuVirtio;
 
+#define DEVEMU_PORTS 32u /* most character lines of a device */
+
 struct DevemuModel {
     const char *name;         /* "am79c970a" */
     const char *title;        /* "AMD PCnet-PCI II Ethernet controller" */
@@ -364,6 +366,10 @@ struct DevemuModel {
      * be offered again after DevemuNetOps.ready or DevemuCharOps.ready. A frame that the chip loses
      * (wrong address, MISS) is taken. */
     size_t (*receive)(void *state, const uint8_t *data, size_t len);
+    /* Devices with several character lines: how many there are, a function of the configuration, at
+     * most DEVEMU_PORTS, and bytes for a port that is not 0, as receive. */
+    unsigned (*ports)(const void *state);
+    size_t (*receive_port)(void *state, unsigned port, const uint8_t *data, size_t len);
     /* Network devices whose drivers take frames that are not plain: in place of receive. more:
      * another frame follows at once, so telling the driver can wait; for a moment that a timer
      * ends, since it may be refused before it gets here. */
@@ -451,6 +457,7 @@ DEVEMU_API void devemu_send_frame(DevemuDevice *dev, const DevemuSlice *slices, 
 DEVEMU_API bool devemu_send_packet(DevemuDevice *dev, const DevemuNetOffload *offload,
                                    const DevemuSlice *slices, size_t count, bool more);
 DEVEMU_API void devemu_send_chars(DevemuDevice *dev, const void *data, size_t len);
+DEVEMU_API void devemu_send_port(DevemuDevice *dev, unsigned port, const void *data, size_t len);
 DEVEMU_API void devemu_send_control(DevemuDevice *dev, unsigned lines);
 /* A frame or bytes that were refused can come now. Cheap to call often: passes on only after a
  * refusal. */

@@ -90,6 +90,10 @@ DEVEMU_API void devemu_fake_set_input(DevemuFake *fake, unsigned line, bool leve
 
 /* Frames or characters in; as devemu_device_receive(). */
 DEVEMU_API size_t devemu_fake_receive(DevemuFake *fake, const void *data, size_t len);
+/* Characters for one of several lines, and all that came from it (port 0: devemu_fake_output()). */
+DEVEMU_API size_t devemu_fake_receive_port(DevemuFake *fake, unsigned port, const void *data,
+                                           size_t len);
+DEVEMU_API const char *devemu_fake_port_output(const DevemuFake *fake, unsigned port);
 /* The same as devemu_device_receive_packet(). */
 DEVEMU_API size_t devemu_fake_receive_packet(DevemuFake *fake, const DevemuNetOffload *offload,
                                              const void *data, size_t len, bool more);

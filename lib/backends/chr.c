@@ -35,7 +35,7 @@ void devemu_chr_run(DevemuChr *chr)
     if (chr->in->len == 0 || chr->dev == NULL) {
         return;
     }
-    taken = devemu_device_receive(chr->dev, chr->in->data, chr->in->len);
+    taken = devemu_device_receive_port(chr->dev, chr->port, chr->in->data, chr->in->len);
     if (taken > 0) {
         g_byte_array_remove_range(chr->in, 0, (guint)MIN(taken, chr->in->len));
     }
@@ -122,7 +122,7 @@ static void ops_control(void *opaque, unsigned lines)
     ((DevemuChr *)opaque)->control = lines;
 }
 
-void devemu_chr_attach(DevemuChr *chr, DevemuDevice *dev)
+bool devemu_chr_attach_port(DevemuChr *chr, DevemuDevice *dev, unsigned port)
 {
     static const DevemuCharOps ops = {
         .size = sizeof(DevemuCharOps),
@@ -131,15 +131,25 @@ void devemu_chr_attach(DevemuChr *chr, DevemuDevice *dev)
         .control = ops_control,
     };
 
-    g_return_if_fail(chr != NULL);
+    g_return_val_if_fail(chr != NULL, false);
+    if (dev && port >= devemu_device_ports(dev)) {
+        return false;
+    }
     if (chr->dev) {
-        devemu_device_attach_char(chr->dev, NULL, NULL);
+        devemu_device_attach_port(chr->dev, chr->port, NULL, NULL);
     }
     chr->dev = dev;
+    chr->port = port;
     if (dev) {
-        devemu_device_attach_char(dev, &ops, chr);
+        devemu_device_attach_port(dev, port, &ops, chr);
         wake(chr);
     }
+    return true;
+}
+
+void devemu_chr_attach(DevemuChr *chr, DevemuDevice *dev)
+{
+    devemu_chr_attach_port(chr, dev, 0);
 }
 
 const char *devemu_chr_path(const DevemuChr *chr)

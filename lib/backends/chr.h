@@ -22,6 +22,7 @@ typedef struct ChrClass {
 struct DevemuChr {
     const ChrClass *class;
     DevemuDevice *dev;
+    unsigned port; /* of dev */
     Loop *loop;
     GByteArray *in;   /* for the device */
     gint64 due_us;    /* when to offer it, in monotonic time; G_MAXINT64: not now */

@@ -45,6 +45,7 @@ typedef struct VfioWork {
     size_t taken;
     DevemuNetOffload offload; /* frame */
     bool more;
+    unsigned port;   /* characters */
     unsigned region; /* store */
     uint64_t at;
     DevemuBlockCompletion *completions;
@@ -74,8 +75,8 @@ static void do_work(DevemuVfioUser *s, VfioWork *work)
         devemu_device_run(s->function);
         break;
     case WORK_FRAME:
-        work->taken =
-            devemu_receive_now(work->dev, &work->offload, work->data, work->len, work->more);
+        work->taken = devemu_receive_now(work->dev, work->port, &work->offload, work->data,
+                                         work->len, work->more);
         break;
     case WORK_COMPLETE:
         devemu_complete_now(work->dev, work->completions, work->count);
@@ -358,18 +359,18 @@ static bool closed(void *opaque)
 
 /* A frame that the device needs far memory for is taken and kept until then: only so is it known
  * which memory. One at a time; others are refused meanwhile. */
-static size_t receive(void *opaque, DevemuDevice *dev, const DevemuNetOffload *offload,
-                      const void *data, size_t len, bool more)
+static size_t receive(void *opaque, DevemuDevice *dev, unsigned port,
+                      const DevemuNetOffload *offload, const void *data, size_t len, bool more)
 {
     DevemuVfioUser *s = opaque;
-    VfioWork work = {.kind = WORK_FRAME, .dev = dev, .len = len, .more = more};
+    VfioWork work = {.kind = WORK_FRAME, .dev = dev, .port = port, .len = len, .more = more};
 
     if (closed(s)) {
         dev->refused = true;
         return 0;
     }
     if (!vfio_far(s) || vfio_stopped(s) || s->function->busy || dev->busy) {
-        return devemu_receive_now(dev, offload, data, len, more);
+        return devemu_receive_now(dev, port, offload, data, len, more);
     }
     if (offload) {
         work.offload = *offload;
@@ -377,7 +378,7 @@ static size_t receive(void *opaque, DevemuDevice *dev, const DevemuNetOffload *o
     work.data = g_memdup2(data, len);
     if (is_near(s, &work)) {
         g_free(work.data);
-        return devemu_receive_now(dev, offload, data, len, more);
+        return devemu_receive_now(dev, port, offload, data, len, more);
     }
     g_queue_push_tail(&s->far.works, g_memdup2(&work, sizeof(work)));
     vfio_work_step(s);

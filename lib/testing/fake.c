@@ -28,6 +28,12 @@ typedef struct Span {
     uint64_t addr, len;
 } Span;
 
+/* A character line that is not the first. */
+typedef struct FakePort {
+    DevemuFake *fake;
+    unsigned number;
+} FakePort;
+
 struct DevemuFake {
     const DevemuModel *model;
     DevemuFakeMode mode;
@@ -55,6 +61,8 @@ struct DevemuFake {
     GArray *said;       /* DevemuNetOffload of each; of frames */
     uint32_t offloads;
     GString *output;
+    GString *port_output[DEVEMU_PORTS]; /* NULL: nothing yet */
+    FakePort ports[DEVEMU_PORTS];
     unsigned readies;
     unsigned guest_errors;
     char *last_log;
@@ -256,6 +264,33 @@ static const DevemuNetOps net_ops = {.size = sizeof(DevemuNetOps),
 static const DevemuCharOps char_ops = {
     .size = sizeof(DevemuCharOps), .write = char_write, .ready = net_ready};
 
+static void port_write(void *chr, const void *data, size_t len)
+{
+    const FakePort *port = chr;
+    GString **output = &port->fake->port_output[port->number];
+
+    if (*output == NULL) {
+        *output = g_string_new(NULL);
+    }
+    g_string_append_len(*output, data, (gssize)len);
+}
+
+static void port_ready(void *chr)
+{
+    ((const FakePort *)chr)->fake->readies++;
+}
+
+static void attach_ports(DevemuFake *fake)
+{
+    static const DevemuCharOps ops = {
+        .size = sizeof(DevemuCharOps), .write = port_write, .ready = port_ready};
+
+    for (unsigned i = 1; i < devemu_device_ports(fake->dev); i++) {
+        fake->ports[i] = (FakePort){.fake = fake, .number = i};
+        devemu_device_attach_port(fake->dev, i, &ops, &fake->ports[i]);
+    }
+}
+
 static void attach(DevemuFake *fake)
 {
     if (fake->block) {
@@ -263,6 +298,7 @@ static void attach(DevemuFake *fake)
     }
     if (fake->model->is_char) {
         devemu_device_attach_char(fake->dev, &char_ops, fake);
+        attach_ports(fake);
     } else {
         devemu_device_attach_net(fake->dev, &net_ops, fake);
     }
@@ -527,6 +563,11 @@ void devemu_fake_free(DevemuFake *fake)
     g_ptr_array_unref(fake->sent);
     g_array_unref(fake->said);
     g_string_free(fake->output, TRUE);
+    for (unsigned i = 0; i < DEVEMU_PORTS; i++) {
+        if (fake->port_output[i]) {
+            g_string_free(fake->port_output[i], TRUE);
+        }
+    }
     g_free(fake->last_log);
     g_free(fake->ram);
     g_free(fake);
@@ -697,6 +738,19 @@ void devemu_fake_set_input(DevemuFake *fake, unsigned line, bool level)
 size_t devemu_fake_receive(DevemuFake *fake, const void *data, size_t len)
 {
     return devemu_fake_receive_packet(fake, NULL, data, len, false);
+}
+
+size_t devemu_fake_receive_port(DevemuFake *fake, unsigned port, const void *data, size_t len)
+{
+    migrate(fake);
+    return devemu_device_receive_port(fake->dev, port, data, len);
+}
+
+const char *devemu_fake_port_output(const DevemuFake *fake, unsigned port)
+{
+    const GString *output = port < DEVEMU_PORTS ? fake->port_output[port] : NULL;
+
+    return output ? output->str : "";
 }
 
 size_t devemu_fake_receive_packet(DevemuFake *fake, const DevemuNetOffload *offload,
