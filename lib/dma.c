@@ -132,3 +132,16 @@ void devemu_device_revoke(DevemuDevice *dev)
     devemu_device_drain(dev);
     forget_windows(dev);
 }
+
+void devemu_discard(DevemuDevice *dev, uint64_t addr, uint64_t len)
+{
+    if (dev->rehearsing || len == 0 || len - 1 > UINT64_MAX - addr) {
+        return;
+    }
+    while (dev && dev->ops.discard == NULL) {
+        dev = dev->parent;
+    }
+    if (dev) {
+        dev->ops.discard(dev->host, addr, len);
+    }
+}

@@ -382,7 +382,7 @@ static void do_input(DevemuReplay *r, const RecordEvent *e)
 {
     DevemuInput input;
 
-    if (e->len != 24 || devemu_le32(e->data) > DEVEMU_INPUT_MOVE) {
+    if (e->len != 24 || devemu_le32(e->data) > DEVEMU_INPUT_PLACE) {
         devemu_replay_broken(r, "it has an input that there is not");
         return;
     }

@@ -239,6 +239,7 @@ typedef enum DevemuInputKind {
                        */
     DEVEMU_INPUT_BUTTON, /* code = 0 left, 1 right, 2 middle; value = 1 press, 0 release */
     DEVEMU_INPUT_MOVE,   /* x, y: relative, y grows downwards; z: wheel */
+    DEVEMU_INPUT_PLACE,  /* x, y: where on the screen, 0..32767 each, from the upper left corner */
 } DevemuInputKind;
 
 typedef struct DevemuInput {

@@ -133,6 +133,10 @@ typedef struct DevemuHostOps {
     /* Is memory reached by messages, so that a register access should move no DMA? The answer may
      * change with time. NULL: no. See devemu_dma_deferred(). */
     bool (*dma_deferred)(void *host);
+
+    /* The guest needs what stands in these bytes no more: a host may give the memory back to its
+     * system, so that they read as zeroes when they are touched again, or do nothing. */
+    void (*discard)(void *host, uint64_t addr, uint64_t len);
 } DevemuHostOps;
 
 #ifdef __cplusplus

@@ -430,6 +430,9 @@ DEVEMU_API uint8_t *devemu_dma_view_write(DevemuDevice *dev, uint64_t addr, size
  * may fail on such a host. */
 DEVEMU_API bool devemu_dma_deferred(const DevemuDevice *dev);
 
+/* The guest needs what stands there no more: see DevemuHostOps.discard. */
+DEVEMU_API void devemu_discard(DevemuDevice *dev, uint64_t addr, uint64_t len);
+
 /* What was read or written in views before this is seen by the guest's processors before what comes
  * after: between an ownership bit and what it guards. */
 static inline void devemu_dma_order(void)

@@ -114,6 +114,10 @@ DEVEMU_API unsigned devemu_fake_readies(const DevemuFake *fake);
  * that goes on, in devemu_fake_advance() and its like. */
 DEVEMU_API void devemu_fake_set_block(DevemuFake *fake, DevemuBlock *block);
 
+/* Ranges that the device said its guest needs no more (DevemuHostOps.discard), and the last one. */
+DEVEMU_API unsigned devemu_fake_discards(const DevemuFake *fake, uint64_t *ret_addr,
+                                         uint64_t *ret_len);
+
 /* MSIs so far, the last one's address and data. */
 DEVEMU_API unsigned devemu_fake_msis(const DevemuFake *fake, uint64_t *ret_addr,
                                      uint32_t *ret_data);

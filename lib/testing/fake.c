@@ -52,6 +52,8 @@ struct DevemuFake {
     uint64_t now, deadline;
     uint64_t levels;
     unsigned rises[LINES];
+    unsigned discards;
+    uint64_t discard_addr, discard_len;
     unsigned msis;
     uint64_t msi_addr;
     uint32_t msi_data;
@@ -155,6 +157,15 @@ static void fake_set_line(void *host, unsigned line, bool level)
     fake->levels = level ? fake->levels | bit : fake->levels & ~bit;
 }
 
+static void fake_discard(void *host, uint64_t addr, uint64_t len)
+{
+    DevemuFake *fake = host;
+
+    fake->discards++;
+    fake->discard_addr = addr;
+    fake->discard_len = len;
+}
+
 static void fake_msi(void *host, uint64_t addr, uint32_t data)
 {
     DevemuFake *fake = host;
@@ -202,6 +213,7 @@ static const DevemuHostOps fake_ops = {
     .now = fake_now,
     .deadline = fake_deadline,
     .log = fake_log,
+    .discard = fake_discard,
 };
 
 /* Tracing takes the slower ways through the library: on request only. */
@@ -804,6 +816,13 @@ void devemu_fake_clear_sent(DevemuFake *fake)
 unsigned devemu_fake_readies(const DevemuFake *fake)
 {
     return fake->readies;
+}
+
+unsigned devemu_fake_discards(const DevemuFake *fake, uint64_t *ret_addr, uint64_t *ret_len)
+{
+    *ret_addr = fake->discard_addr;
+    *ret_len = fake->discard_len;
+    return fake->discards;
 }
 
 unsigned devemu_fake_msis(const DevemuFake *fake, uint64_t *ret_addr, uint32_t *ret_data)

@@ -337,7 +337,7 @@ static void i8042_input(void *state, const DevemuInput *input)
         ps2_kbd_key(&c->kbd, input->code, input->value != 0, now);
     } else if (c->has_mouse && input->kind == DEVEMU_INPUT_BUTTON) {
         ps2_mouse_button(&c->mouse, input->code, input->value != 0, now);
-    } else if (c->has_mouse) {
+    } else if (c->has_mouse && input->kind == DEVEMU_INPUT_MOVE) {
         int up = input->y == INT32_MIN ? INT32_MAX : -input->y;
 
         ps2_mouse_move(&c->mouse, input->x, up, input->z, now);
