@@ -114,11 +114,19 @@ static DevemuDevice *make_device(Board *board, const BoardConfig *config, const 
     if (backend.chr) {
         g_ptr_array_add(board->chrs, backend.chr);
     }
+    for (unsigned i = 0; i < DEVEMU_PORTS; i++) {
+        if (backend.ports[i]) {
+            g_ptr_array_add(board->chrs, backend.ports[i]);
+        }
+    }
     dev = devemu_device_new(text->model, text->own, error);
     if (dev == NULL) {
         return NULL;
     }
-    device_backend_attach(&backend, dev);
+    if (!device_backend_attach(&backend, dev, error)) {
+        devemu_device_free(dev);
+        return NULL;
+    }
     return with_transport(dev, text, error);
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define TRANSPORT "pci."
+#define PORT      "port."
 
 static bool has_property(const DevemuModel *model, const char *name)
 {
@@ -31,6 +32,18 @@ static bool has_backend(const DevemuModel *model)
     return model->is_net || model->is_char || model->is_block;
 }
 
+/* The number of "port.N", 0 if it is none of a port that the library can have. */
+static unsigned port_number(const DevemuModel *model, const char *name)
+{
+    guint64 port = 0;
+
+    if (model->ports == NULL || !g_str_has_prefix(name, PORT) ||
+        !g_ascii_string_to_unsigned(name + strlen(PORT), 10, 1, DEVEMU_PORTS - 1, &port, NULL)) {
+        return 0;
+    }
+    return (unsigned)port;
+}
+
 /* What a model without a backend does not know is its own, too, so that it says so. */
 static void split(DeviceText *text, const DevemuSetting *settings)
 {
@@ -39,7 +52,12 @@ static void split(DeviceText *text, const DevemuSetting *settings)
     g_autoptr(GString) rest = g_string_new(NULL);
 
     for (const DevemuSetting *s = settings; s->name; s++) {
-        if (text->model->virtio && g_str_has_prefix(s->name, TRANSPORT)) {
+        unsigned port = port_number(text->model, s->name);
+
+        if (port > 0) {
+            g_free(text->ports[port]);
+            text->ports[port] = g_strdup(s->text);
+        } else if (text->model->virtio && g_str_has_prefix(s->name, TRANSPORT)) {
             const DevemuSetting plain = {.name = s->name + strlen(TRANSPORT), .text = s->text};
 
             append_option(transport, &plain);
@@ -90,8 +108,27 @@ void device_text_free(DeviceText *text)
         g_free(text->own);
         g_free(text->backend);
         g_free(text->transport);
+        for (unsigned i = 0; i < DEVEMU_PORTS; i++) {
+            g_free(text->ports[i]);
+        }
         g_free(text);
     }
+}
+
+static bool make_ports(const DeviceText *text, GMainContext *context, DeviceBackend *ret_backend,
+                       GError **error)
+{
+    for (unsigned i = 0; i < DEVEMU_PORTS; i++) {
+        if (text->ports[i] == NULL) {
+            continue;
+        }
+        ret_backend->ports[i] = devemu_chr_new(text->ports[i], context, error);
+        if (ret_backend->ports[i] == NULL) {
+            g_prefix_error(error, PORT "%u: ", i);
+            return false;
+        }
+    }
+    return true;
 }
 
 bool device_text_backend(const DeviceText *text, GMainContext *context, DeviceBackend *ret_backend,
@@ -120,10 +157,10 @@ bool device_text_backend(const DeviceText *text, GMainContext *context, DeviceBa
         g_prefix_error(error,
                        "not all of that is of %s, and backend= is not given: ", text->model->name);
     }
-    return made;
+    return made && make_ports(text, context, ret_backend, error);
 }
 
-void device_backend_attach(const DeviceBackend *backend, DevemuDevice *dev)
+bool device_backend_attach(const DeviceBackend *backend, DevemuDevice *dev, GError **error)
 {
     if (backend->net) {
         devemu_net_attach(backend->net, dev);
@@ -131,14 +168,26 @@ void device_backend_attach(const DeviceBackend *backend, DevemuDevice *dev)
     if (backend->chr) {
         devemu_chr_attach(backend->chr, dev);
     }
+    for (unsigned i = 0; i < DEVEMU_PORTS; i++) {
+        if (backend->ports[i] && !devemu_chr_attach_port(backend->ports[i], dev, i)) {
+            g_set_error(error, DEVEMU_ERROR, DEVEMU_ERROR_OPTION,
+                        "%s has no port %u; ports= says how many there are",
+                        devemu_device_name(dev), i);
+            return false;
+        }
+    }
     if (backend->block) {
         devemu_block_attach(backend->block, dev);
     }
+    return true;
 }
 
 void device_backend_clear(DeviceBackend *backend)
 {
     g_clear_pointer(&backend->net, devemu_net_free);
     g_clear_pointer(&backend->chr, devemu_chr_free);
+    for (unsigned i = 0; i < DEVEMU_PORTS; i++) {
+        g_clear_pointer(&backend->ports[i], devemu_chr_free);
+    }
     g_clear_pointer(&backend->block, devemu_block_free);
 }

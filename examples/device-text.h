@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * device-text.h: a device as people write it, "MODEL,name=value,...": options that the model knows
- * are its own, backend= names its network, characters or medium, and the rest is that one's. Those
+ * are its own, backend= names its network, characters or medium, and the rest is that one's;
+ * port.N= names the characters of a further port (virtio-console), with all their options. Those
  * that begin with "pci." are for virtio's PCI transport.
  */
 #ifndef EXAMPLES_DEVICE_TEXT_H
@@ -12,17 +13,19 @@
 
 typedef struct DeviceText {
     const DevemuModel *model;
-    char *own;       /* for devemu_device_new() */
-    char *backend;   /* for devemu_net_new() and its like; NULL: a model without one */
-    char *transport; /* for devemu_virtio_pci_new() */
-    bool named;      /* backend= was given */
+    char *own;                 /* for devemu_device_new() */
+    char *backend;             /* for devemu_net_new() and its like; NULL: a model without one */
+    char *transport;           /* for devemu_virtio_pci_new() */
+    bool named;                /* backend= was given */
+    char *ports[DEVEMU_PORTS]; /* for devemu_chr_new(); NULL: nothing is connected */
 } DeviceText;
 
-/* What is on the other side of a device; at most one of them. */
+/* What is on the other side of a device; at most one of the first three. */
 typedef struct DeviceBackend {
     DevemuNet *net;
     DevemuChr *chr;
     DevemuBlock *block;
+    DevemuChr *ports[DEVEMU_PORTS];
 } DeviceBackend;
 
 /* NULL and one sentence in error; free with device_text_free(). */
@@ -33,7 +36,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(DeviceText, device_text_free)
 /* The backend that it asks for, not yet attached. */
 bool device_text_backend(const DeviceText *text, GMainContext *context, DeviceBackend *ret_backend,
                          GError **error);
-void device_backend_attach(const DeviceBackend *backend, DevemuDevice *dev);
+/* False: the device has no such port. */
+bool device_backend_attach(const DeviceBackend *backend, DevemuDevice *dev, GError **error);
 void device_backend_clear(DeviceBackend *backend);
 
 #endif

@@ -158,11 +158,11 @@ static DevemuDevice *make_device(Served *s, const DeviceText *text, GError **err
     if (dev == NULL) {
         return NULL;
     }
-    if (!device_text_backend(text, s->context, &s->backend, error)) {
+    if (!device_text_backend(text, s->context, &s->backend, error) ||
+        !device_backend_attach(&s->backend, dev, error)) {
         devemu_device_free(dev);
         return NULL;
     }
-    device_backend_attach(&s->backend, dev);
     return dev;
 }
 

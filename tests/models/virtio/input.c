@@ -250,8 +250,8 @@ Test(input, a_full_store_drops_whole_reports)
     for (unsigned i = 0; i < 1000; i++) {
         key(d, 30, i % 2 == 0);
     }
-    for (unsigned round = 0; round < 4; round++) {
-        give(d, 60);
+    for (unsigned round = 0; round < 3; round++) {
+        give(d, round < 2 ? 60 : 10);
         for (; vd_used(d, EVENTQ, &id, &len); came++) {
             continue;
         }
