@@ -3,7 +3,7 @@
  * block.c: a device and its block backend: requests down, completions up, and the wait for what is
  * in flight.
  */
-#include "internal.h"
+#include "virtio.h"
 
 /* --- the device's side ------------------------------------------------------------- */
 
@@ -164,4 +164,21 @@ void devemu_device_drain(DevemuDevice *dev)
     mark(dev, 1);
     drain(dev);
     mark(dev, UINT_MAX); /* that is, one less */
+}
+
+/* --- polling ----------------------------------------------------------------------- */
+
+void devemu_device_set_polled(DevemuDevice *dev, bool polled)
+{
+    g_return_if_fail(dev != NULL && !dev->busy);
+    devemu_virtio_set_polled(dev, polled);
+    if (dev->block_ops.set_polled) {
+        dev->block_ops.set_polled(dev->block, polled);
+    }
+}
+
+unsigned devemu_device_poll(DevemuDevice *dev)
+{
+    g_return_val_if_fail(dev != NULL, 0);
+    return dev->block_ops.poll ? dev->block_ops.poll(dev->block) : 0;
 }

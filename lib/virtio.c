@@ -90,6 +90,13 @@ void devemu_virtio_revoke(DevemuDevice *dev)
     }
 }
 
+void devemu_virtio_set_polled(DevemuDevice *dev, bool polled)
+{
+    for (unsigned i = 0; dev->virtio && i < dev->virtio->count; i++) {
+        devemu_virtqueue_set_polled(dev->virtio->queues[i], polled);
+    }
+}
+
 DevemuVirtqueue *devemu_virtio_queue(const DevemuDevice *dev, unsigned queue)
 {
     return dev->virtio && queue < dev->virtio->count ? dev->virtio->queues[queue] : NULL;

@@ -11,6 +11,7 @@
 void devemu_virtio_make(DevemuDevice *dev);
 void devemu_virtio_free(DevemuDevice *dev);
 void devemu_virtio_revoke(DevemuDevice *dev);
+void devemu_virtio_set_polled(DevemuDevice *dev, bool polled);
 /* What the queues hold, to be put back behind a rehearsal; their windows are revoked. */
 DevemuVirtqueue *devemu_virtio_keep(DevemuDevice *dev);
 void devemu_virtio_put_back(DevemuDevice *dev, DevemuVirtqueue *kept);

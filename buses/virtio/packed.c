@@ -224,7 +224,6 @@ bool virtq_packed_flush(DevemuVirtqueue *q)
 
 bool virtq_packed_listen(DevemuVirtqueue *q, bool on)
 {
-    VirtqDesc next;
     uint16_t desc = (uint16_t)(q->avail | q->avail_wrap << 15);
     uint16_t flags = !on            ? RING_EVENT_FLAGS_DISABLE
                      : q->event_idx ? RING_EVENT_FLAGS_DESC
@@ -238,5 +237,12 @@ bool virtq_packed_listen(DevemuVirtqueue *q, bool on)
         return false;
     }
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    return virtq_packed_waiting(q);
+}
+
+bool virtq_packed_waiting(DevemuVirtqueue *q)
+{
+    VirtqDesc next;
+
     return first(q, place(q->avail, q->avail_wrap), &next);
 }

@@ -201,6 +201,7 @@ DevemuVirtqueue *devemu_virtqueue_new(unsigned max_size)
 void devemu_virtqueue_free(DevemuVirtqueue *q)
 {
     if (q != NULL) {
+        g_free(q->again);
         g_free(q->segments);
         g_free(q);
     }
@@ -273,6 +274,9 @@ void devemu_virtqueue_disable(DevemuVirtqueue *q)
     q->enabled = false;
     q->broken = NULL;
     q->in_flight = q->since = 0;
+    q->inflight = NULL;
+    g_clear_pointer(&q->again, g_free);
+    q->again_at = q->again_count = 0;
     devemu_virtqueue_revoke(q);
 }
 
@@ -314,10 +318,19 @@ static inline bool ready(DevemuVirtqueue *q)
 
 unsigned devemu_virtqueue_pop(DevemuVirtqueue *q, DevemuVirtqueueChain *chains, unsigned count)
 {
+    unsigned n;
+
     if (!ready(q)) {
         return 0;
     }
-    return q->packed ? virtq_packed_pop(q, chains, count) : virtq_split_pop(q, chains, count);
+    if (G_UNLIKELY(q->again_at < q->again_count)) {
+        return count > 0 ? virtq_inflight_again(q, chains) : 0;
+    }
+    n = q->packed ? virtq_packed_pop(q, chains, count) : virtq_split_pop(q, chains, count);
+    if (G_UNLIKELY(q->inflight != NULL)) {
+        virtq_inflight_popped(q, chains, n);
+    }
+    return n;
 }
 
 bool devemu_virtqueue_retake(DevemuVirtqueue *q, unsigned id, DevemuVirtqueueChain *ret_chain)
@@ -352,6 +365,9 @@ void devemu_virtqueue_unpop(DevemuVirtqueue *q, const DevemuVirtqueueChain *chai
         }
         q->avail = (uint16_t)(q->avail - places);
     }
+    if (q->inflight != NULL) {
+        virtq_inflight_unpopped(q, chains, count);
+    }
 }
 
 void devemu_virtqueue_push_together(DevemuVirtqueue *q, const DevemuVirtqueueChain *chains,
@@ -359,6 +375,9 @@ void devemu_virtqueue_push_together(DevemuVirtqueue *q, const DevemuVirtqueueCha
 {
     if (!ready(q)) {
         return;
+    }
+    if (G_UNLIKELY(q->inflight != NULL)) {
+        virtq_inflight_pushed(q, chains, MIN(count, q->in_flight));
     }
     if (q->packed) {
         virtq_packed_push(q, chains, written, count);
@@ -395,9 +414,27 @@ bool devemu_virtqueue_flush(DevemuVirtqueue *q)
     return true;
 }
 
+bool devemu_virtqueue_waiting(DevemuVirtqueue *q)
+{
+    return ready(q) && (q->again_at < q->again_count ||
+                        (q->packed ? virtq_packed_waiting(q) : virtq_split_waiting(q)));
+}
+
+void devemu_virtqueue_set_polled(DevemuVirtqueue *q, bool polled)
+{
+    q->polled = polled;
+    if (polled) {
+        devemu_virtqueue_ignore(q);
+    }
+}
+
 bool devemu_virtqueue_listen(DevemuVirtqueue *q)
 {
-    return ready(q) && (q->packed ? virtq_packed_listen(q, true) : virtq_split_listen(q, true));
+    if (G_UNLIKELY(q->polled)) {
+        return devemu_virtqueue_waiting(q);
+    }
+    return ready(q) && ((q->packed ? virtq_packed_listen(q, true) : virtq_split_listen(q, true)) ||
+                        q->again_at < q->again_count);
 }
 
 void devemu_virtqueue_ignore(DevemuVirtqueue *q)

@@ -54,6 +54,13 @@ struct DevemuVirtqueue {
     void *host;
     DevemuWindow windows[VIRTQ_WINDOWS];
     unsigned last;
+    bool polled;
+
+    /* Memory that knows what is in flight, or NULL; and what is to be popped again. */
+    uint8_t *inflight;
+    uint64_t inflight_counter;
+    uint16_t *again;
+    unsigned again_at, again_count;
 };
 
 /* False always. The first reason stays. */
@@ -75,11 +82,22 @@ void virtq_split_push(DevemuVirtqueue *q, const DevemuVirtqueueChain *chains,
 bool virtq_split_show(DevemuVirtqueue *q);
 bool virtq_split_flush(DevemuVirtqueue *q); /* true: notify */
 bool virtq_split_listen(DevemuVirtqueue *q, bool on);
+bool virtq_split_waiting(DevemuVirtqueue *q);
 unsigned virtq_packed_pop(DevemuVirtqueue *q, DevemuVirtqueueChain *chains, unsigned count);
 void virtq_packed_push(DevemuVirtqueue *q, const DevemuVirtqueueChain *chains,
                        const uint32_t *written, unsigned count);
 bool virtq_packed_flush(DevemuVirtqueue *q);
 bool virtq_packed_listen(DevemuVirtqueue *q, bool on);
+bool virtq_packed_waiting(DevemuVirtqueue *q);
+
+/* inflight.c; only where there is such memory. */
+void virtq_inflight_popped(DevemuVirtqueue *q, const DevemuVirtqueueChain *chains, unsigned count);
+void virtq_inflight_unpopped(DevemuVirtqueue *q, const DevemuVirtqueueChain *chains,
+                             unsigned count);
+void virtq_inflight_pushed(DevemuVirtqueue *q, const DevemuVirtqueueChain *chains, unsigned count);
+void virtq_inflight_shown(DevemuVirtqueue *q);
+/* The next buffer that is to be popped again; 0: it breaks the queue. */
+unsigned virtq_inflight_again(DevemuVirtqueue *q, DevemuVirtqueueChain *ret_chain);
 
 /* --- memory that somebody else writes at the same time ----------------------------- */
 

@@ -145,7 +145,13 @@ void virtq_split_push(DevemuVirtqueue *q, const DevemuVirtqueueChain *chains,
 bool virtq_split_show(DevemuVirtqueue *q)
 {
     __atomic_thread_fence(__ATOMIC_RELEASE);
-    return virtq_write16(q, &q->device, IDX_AT, q->used);
+    if (!virtq_write16(q, &q->device, IDX_AT, q->used)) {
+        return false;
+    }
+    if (G_UNLIKELY(q->inflight != NULL)) {
+        virtq_inflight_shown(q);
+    }
+    return true;
 }
 
 /* Used Buffer Notification Suppression. */
@@ -183,5 +189,10 @@ bool virtq_split_listen(DevemuVirtqueue *q, bool on)
         return false;
     }
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    return virtq_split_waiting(q);
+}
+
+bool virtq_split_waiting(DevemuVirtqueue *q)
+{
     return (q->seen != q->avail || look(q)) && q->seen != q->avail;
 }

@@ -231,6 +231,10 @@ typedef struct DevemuBlockOps {
     /* The device, which had refused completions, can take them now. Do not deliver them from inside
      * this call. */
     void (*ready)(void *block);
+    /* Complete what has ended: for a host that does not sleep. Returns how many. */
+    unsigned (*poll)(void *block);
+    /* The host polls, until this is switched off: no loop need wake for what ends. */
+    void (*set_polled)(void *block, bool polled);
 } DevemuBlockOps;
 
 /* A person's input. */

@@ -125,6 +125,15 @@ DEVEMU_API void devemu_device_revoke(DevemuDevice *dev);
 DEVEMU_API void devemu_device_drain(DevemuDevice *dev);
 
 /*
+ * For a host that polls and does not sleep: while `polled` is on, virtqueues ask for no
+ * notifications and a block backend wakes no loop, and devemu_device_poll() completes the block
+ * requests that have ended; it returns how many. When polling is switched off, notify each
+ * virtqueue once. Of this device alone, outside its events.
+ */
+DEVEMU_API void devemu_device_set_polled(DevemuDevice *dev, bool polled);
+DEVEMU_API unsigned devemu_device_poll(DevemuDevice *dev);
+
+/*
  * Connect output line `output` of one device to input line `input` of another in the same tree.
  * Several outputs on one input are ORed, with devemu_device_line() as one more source. The host
  * hears of the line as well.

@@ -128,6 +128,10 @@ DEVEMU_API void devemu_virtqueue_owe(DevemuVirtqueue *queue);
  * notification may come for it. */
 DEVEMU_API bool devemu_virtqueue_listen(DevemuVirtqueue *queue);
 DEVEMU_API void devemu_virtqueue_ignore(DevemuVirtqueue *queue);
+/* Is there an available buffer? For an owner that polls: it asks for no notifications, and while
+ * `polled` is on, listen() does not either. When it is switched off, listen(). */
+DEVEMU_API bool devemu_virtqueue_waiting(DevemuVirtqueue *queue);
+DEVEMU_API void devemu_virtqueue_set_polled(DevemuVirtqueue *queue, bool polled);
 
 /* Copy from the device-readable part of a buffer, or to the device-writable one, from byte `at` of
  * that part. Returns the bytes moved: fewer than len where the part ends or memory does not answer.
@@ -154,6 +158,16 @@ DEVEMU_API bool devemu_virtqueue_retake(DevemuVirtqueue *queue, unsigned id,
 /* Find the segments' windows again, by address and length: for a buffer that is kept over a
  * revoke() or in a snapshot. */
 DEVEMU_API void devemu_virtqueue_remap(DevemuVirtqueue *queue, const DevemuVirtqueueChain *chain);
+
+/*
+ * Keep what is in flight in a split queue in memory that outlives the process, in the layout of
+ * vhost-user's "Inflight I/O tracking": devemu_virtqueue_inflight_bytes() of it, zero at first, the
+ * queue's until it is disabled. After enable(), whose position gives the next used as memory has
+ * it; if the memory knows of buffers in flight, pop() gives them again, in their order, before all
+ * others.
+ */
+DEVEMU_API size_t devemu_virtqueue_inflight_bytes(unsigned size);
+DEVEMU_API void devemu_virtqueue_set_inflight(DevemuVirtqueue *queue, void *memory);
 
 /* --- devices, as a transport sees them --------------------------------------------- */
 

@@ -265,6 +265,16 @@ static void ops_ready(void *opaque)
     ((DevemuBlock *)opaque)->retry_ns = 0;
 }
 
+static unsigned ops_poll(void *opaque)
+{
+    return devemu_block_poll(opaque);
+}
+
+static void ops_set_polled(void *opaque, bool polled)
+{
+    devemu_block_set_polled(opaque, polled);
+}
+
 void devemu_block_attach(DevemuBlock *block, DevemuDevice *dev)
 {
     static const DevemuBlockOps ops = {
@@ -273,6 +283,8 @@ void devemu_block_attach(DevemuBlock *block, DevemuDevice *dev)
         .submit = ops_submit,
         .drain = ops_drain,
         .ready = ops_ready,
+        .poll = ops_poll,
+        .set_polled = ops_set_polled,
     };
 
     g_return_if_fail(block != NULL);

@@ -10,9 +10,10 @@
 
 #define OFFERED                                                                                    \
     (VHOST_BIT(VHOST_F_MQ) | VHOST_BIT(VHOST_F_LOG_SHMFD) | VHOST_BIT(VHOST_F_REPLY_ACK) |         \
-     VHOST_BIT(VHOST_F_BACKEND_REQ) | VHOST_BIT(VHOST_F_RESET_DEVICE) |                            \
-     VHOST_BIT(VHOST_F_INBAND_NOTIFICATIONS) | VHOST_BIT(VHOST_F_CONFIGURE_MEM_SLOTS) |            \
-     VHOST_BIT(VHOST_F_STATUS))
+     VHOST_BIT(VHOST_F_BACKEND_REQ) | VHOST_BIT(VHOST_F_INFLIGHT_SHMFD) |                          \
+     VHOST_BIT(VHOST_F_RESET_DEVICE) | VHOST_BIT(VHOST_F_INBAND_NOTIFICATIONS) |                   \
+     VHOST_BIT(VHOST_F_CONFIGURE_MEM_SLOTS) | VHOST_BIT(VHOST_F_STATUS) |                          \
+     VHOST_BIT(VHOST_F_DEVICE_STATE))
 
 #define NET_DEVICE 1 /* virtio 1.4, 5.1 */
 
@@ -94,6 +95,21 @@ void vhost_begin(DevemuVhostUser *s)
         s->agreed = device_status(s) & DEVEMU_VIRTIO_FEATURES_OK;
     }
     replay_config(s);
+}
+
+/* The client negotiates all over again, as far as it sees; the device has done so already. */
+void vhost_loaded(DevemuVhostUser *s)
+{
+    uint64_t features = 0;
+
+    for (unsigned half = 0; half < 2; half++) {
+        vhost_common_write(s, DEVEMU_VIRTIO_DRIVER_FEATURE_SELECT, 4, half);
+        features |= vhost_common_read(s, DEVEMU_VIRTIO_DRIVER_FEATURE, 4) << (half * 32);
+    }
+    s->features = features | (s->features & ~device_features(s->features));
+    s->agreed = (device_status(s) & DEVEMU_VIRTIO_FEATURES_OK) ||
+                !(features & VHOST_BIT(VIRTIO_F_VERSION_1));
+    s->begun = false;
 }
 
 /* Logging is switched on and off while rings run; whatever else changes is for a driver that begins

@@ -41,6 +41,10 @@ static const VhostRequest requests[VHOST_USER_REQUESTS] = {
     [VHOST_USER_IOTLB_MSG] = {"IOTLB_MSG", 26, vhost_iotlb_msg},
     [VHOST_USER_GET_CONFIG] = {"GET_CONFIG", 12, vhost_get_config, 0, true, NEEDS(CONFIG)},
     [VHOST_USER_SET_CONFIG] = {"SET_CONFIG", 12, vhost_set_config, 0, false, NEEDS(CONFIG)},
+    [VHOST_USER_GET_INFLIGHT_FD] = {"GET_INFLIGHT_FD", 20, vhost_get_inflight_fd, 0, true,
+                                    NEEDS(INFLIGHT_SHMFD)},
+    [VHOST_USER_SET_INFLIGHT_FD] = {"SET_INFLIGHT_FD", 20, vhost_set_inflight_fd, 1, false,
+                                    NEEDS(INFLIGHT_SHMFD)},
     [VHOST_USER_RESET_DEVICE] = {"RESET_DEVICE", 0, vhost_reset_device, 0, false,
                                  NEEDS(RESET_DEVICE)},
     [VHOST_USER_VRING_KICK] = {"VRING_KICK", 8, vhost_vring_kick, 0, false,
@@ -53,6 +57,10 @@ static const VhostRequest requests[VHOST_USER_REQUESTS] = {
                                 NEEDS(CONFIGURE_MEM_SLOTS)},
     [VHOST_USER_SET_STATUS] = {"SET_STATUS", 8, vhost_set_status, 0, false, NEEDS(STATUS)},
     [VHOST_USER_GET_STATUS] = {"GET_STATUS", 0, vhost_get_status, 0, true, NEEDS(STATUS)},
+    [VHOST_USER_SET_DEVICE_STATE_FD] = {"SET_DEVICE_STATE_FD", 8, vhost_set_device_state_fd, 1,
+                                        true, NEEDS(DEVICE_STATE)},
+    [VHOST_USER_CHECK_DEVICE_STATE] = {"CHECK_DEVICE_STATE", 0, vhost_check_device_state, 0, true,
+                                       NEEDS(DEVICE_STATE)},
 };
 
 void vhost_fail(DevemuVhostUser *s, const char *format, ...)
@@ -104,6 +112,7 @@ uint8_t *vhost_reply(DevemuVhostUser *s, const VhostMessage *m, size_t len)
     uint8_t *header = server_stream_out(&s->stream, VHOST_HEADER_BYTES + len);
 
     s->replied = true;
+    s->last_reply = (size_t)(header - s->stream.out);
     server_put32(header, m->request);
     server_put32(header + 4, VHOST_VERSION | VHOST_FLAG_REPLY);
     server_put32(header + 8, (uint32_t)len);
@@ -113,6 +122,11 @@ uint8_t *vhost_reply(DevemuVhostUser *s, const VhostMessage *m, size_t len)
 void vhost_reply_u64(DevemuVhostUser *s, const VhostMessage *m, uint64_t value)
 {
     server_put64(vhost_reply(s, m, sizeof(value)), value);
+}
+
+void vhost_reply_fd(DevemuVhostUser *s, int fd)
+{
+    server_stream_out_fds(&s->stream, s->last_reply, &fd, 1);
 }
 
 /* --- dispatch ---------------------------------------------------------------------- */

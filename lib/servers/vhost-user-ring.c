@@ -7,6 +7,9 @@
  * started by SET_VRING_KICK and not by the first kick, as every back-end does it: a kick may have
  * come before, and a guest that goes on after a migration gives none. A ring that is started but
  * not enabled is left alone; its buffers wait.
+ *
+ * The file is long because each of the nine messages about rings is a handler here, next to what it
+ * changes.
  */
 #define _GNU_SOURCE
 #include "vhost-user.h"
@@ -105,7 +108,8 @@ static bool find(const DevemuVhostUser *s, const VhostRing *ring, VhostRing *ret
 
 /*
  * A split ring's used idx is in its memory. What lies between it and the client's position was in
- * the hands of a server that is gone: a device that uses buffers in order takes them again.
+ * the hands of a server that is gone: where memory knows which they are, it says so; else a device
+ * that uses buffers in order takes them again.
  * Positions that are no such thing are of a ring that was not cleared.
  */
 static bool split_position(DevemuVhostUser *s, VhostRing *ring)
@@ -116,7 +120,9 @@ static bool split_position(DevemuVhostUser *s, VhostRing *ring)
         return false;
     }
     used = GUINT16_FROM_LE(used);
-    if ((uint16_t)(avail - used) > ring->num) {
+    if (vhost_inflight_knows(s, ring->index)) {
+        avail = used;
+    } else if ((uint16_t)(avail - used) > ring->num) {
         used = avail;
     } else if (devemu_device_model(s->dev)->virtio->in_order) {
         avail = used;
@@ -189,7 +195,10 @@ static const char *start(DevemuVhostUser *s, unsigned i)
     }
     *ring = found;
     ring->running = true;
+    ring->left = false;
+    vhost_inflight_track(s, i);
     vhost_driver_ok(s);
+    devemu_virtqueue_set_polled(devemu_virtio_queue(s->dev, i), s->spinning);
     return NULL;
 }
 
@@ -283,6 +292,57 @@ void vhost_rings_moved(DevemuVhostUser *s)
 void vhost_notify(DevemuVhostUser *s, unsigned queue)
 {
     devemu_device_write(s->dev, DEVEMU_VIRTIO_NOTIFY, 4 * (uint64_t)queue, 2, queue);
+}
+
+/* A device may leave buffers where they are (to receive in): once it was told of them, they are no
+ * news. */
+static bool look(DevemuVhostUser *s, unsigned i)
+{
+    VhostRing *ring = &s->rings[i];
+    DevemuVirtqueue *q = devemu_virtio_queue(s->dev, i);
+    uint32_t at;
+
+    if (!devemu_virtqueue_waiting(q)) {
+        ring->left = false;
+        return false;
+    }
+    at = devemu_virtqueue_position(q);
+    if (ring->left && ring->left_at == at) {
+        return false;
+    }
+    vhost_notify(s, i);
+    ring->left_at = devemu_virtqueue_position(q);
+    ring->left = ring->left_at == at;
+    return true;
+}
+
+bool vhost_rings_look(DevemuVhostUser *s)
+{
+    bool any = false;
+
+    for (unsigned i = 0; i < s->ring_count; i++) {
+        any |= s->rings[i].running && look(s, i);
+    }
+    return any;
+}
+
+bool vhost_rings_unkicked(const DevemuVhostUser *s)
+{
+    for (unsigned i = 0; i < s->ring_count; i++) {
+        if (s->rings[i].running && s->rings[i].polled) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void vhost_rings_listen(DevemuVhostUser *s)
+{
+    for (unsigned i = 0; i < s->ring_count; i++) {
+        if (s->rings[i].running) {
+            vhost_notify(s, i);
+        }
+    }
 }
 
 /* A ring that its driver broke is told by its descriptor for errors, too. */
@@ -385,7 +445,7 @@ const char *vhost_set_vring_num(DevemuVhostUser *s, const VhostMessage *m)
     if (ring->running) {
         return "the ring runs";
     }
-    select_queue(s, (unsigned)(ring - s->rings));
+    select_queue(s, ring->index);
     if (num == 0 || num > vhost_common_read(s, DEVEMU_VIRTIO_QUEUE_MAX, 2)) {
         return "the device has no queue of that size";
     }
@@ -408,7 +468,7 @@ const char *vhost_set_vring_addr(DevemuVhostUser *s, const VhostMessage *m)
     }
     if (ring->running && (ring->desc != server_get64(p + 8) || ring->used != server_get64(p + 16) ||
                           ring->avail != server_get64(p + 24))) {
-        stop(s, (unsigned)(ring - s->rings));
+        stop(s, ring->index);
     }
     ring->flags = flags;
     ring->desc = server_get64(p + 8);
@@ -450,7 +510,7 @@ const char *vhost_get_vring_base(DevemuVhostUser *s, const VhostMessage *m)
     if (why) {
         return why;
     }
-    stop(s, (unsigned)(ring - s->rings));
+    stop(s, ring->index);
     kick_clear(s, ring);
     reply = vhost_reply(s, m, 8);
     server_put32(reply, server_get32(m->payload));
@@ -540,23 +600,23 @@ const char *vhost_vring_kick(DevemuVhostUser *s, const VhostMessage *m)
     ring->kicked = true;
     vhost_rings_update(s);
     if (ring->running) {
-        vhost_notify(s, (unsigned)(ring - s->rings));
+        vhost_notify(s, ring->index);
     }
     return NULL;
 }
 
 /* --- life -------------------------------------------------------------------------- */
 
-static void ring_init(VhostRing *ring)
+static void ring_init(VhostRing *ring, unsigned index)
 {
-    *ring = (VhostRing){.kick = {.fd = -1}, .call = {.fd = -1}, .err = {.fd = -1}};
+    *ring = (VhostRing){.index = index, .kick = {.fd = -1}, .call = {.fd = -1}, .err = {.fd = -1}};
 }
 
 void vhost_rings_init(DevemuVhostUser *s)
 {
     s->ring_count = (unsigned)vhost_common_read(s, DEVEMU_VIRTIO_NUM_QUEUES, 2);
     for (unsigned i = 0; i < s->ring_count; i++) {
-        ring_init(&s->rings[i]);
+        ring_init(&s->rings[i], i);
     }
 }
 
@@ -566,6 +626,6 @@ void vhost_rings_clear(DevemuVhostUser *s)
     for (unsigned i = 0; i < s->ring_count; i++) {
         event_clear(&s->rings[i].call);
         event_clear(&s->rings[i].err);
-        ring_init(&s->rings[i]);
+        ring_init(&s->rings[i], i);
     }
 }

@@ -15,6 +15,11 @@
 /* After a failed accept(). */
 #define LISTEN_AGAIN_NS 100000000
 
+/* While rings are polled, the other sources of the context get their turn after so long; and the
+ * clock is read once for so many looks that found nothing. */
+#define SLICE_NS 50000
+#define LOOKS    16
+
 typedef struct VhostSource {
     GSource source;
     DevemuVhostUser *server;
@@ -112,6 +117,57 @@ static void accept_client(DevemuVhostUser *s)
     }
 }
 
+/* --- polling ----------------------------------------------------------------------- */
+
+static void set_spinning(DevemuVhostUser *s, bool on)
+{
+    if (s->spinning != on) {
+        s->spinning = on;
+        devemu_device_set_polled(s->dev, on);
+        if (!on) {
+            vhost_rings_listen(s);
+        }
+    }
+}
+
+static bool look(DevemuVhostUser *s)
+{
+    bool busy = vhost_rings_look(s);
+
+    return devemu_device_poll(s->dev) > 0 || busy;
+}
+
+/* Look at the rings until they have been idle for as long as the option says; without end where
+ * there is no other way to know. */
+static void spin(DevemuVhostUser *s)
+{
+    uint64_t now = server_now(), until = now + SLICE_NS;
+    bool endless = vhost_rings_unkicked(s);
+
+    if (!s->spinning) {
+        s->busy_ns = now;
+        set_spinning(s, true);
+    }
+    while (now < until) {
+        bool busy = false;
+
+        for (unsigned i = 0; i < LOOKS; i++) {
+            busy |= look(s);
+        }
+        now = server_now();
+        if (s->deadline_ns <= now) {
+            devemu_device_run(s->dev);
+            busy = true;
+        }
+        if (busy) {
+            s->busy_ns = now;
+        } else if (!endless && now - s->busy_ns >= s->spin_us * 1000) {
+            set_spinning(s, false);
+            return;
+        }
+    }
+}
+
 /* What was the client's goes back, and the device is as it was before it. */
 static void clear(DevemuVhostUser *s)
 {
@@ -121,8 +177,11 @@ static void clear(DevemuVhostUser *s)
     vhost_log_clear(s);
     vhost_pages_clear(s);
     vhost_memory_clear(s);
+    vhost_inflight_finish(s);
+    vhost_state_clear(s);
     server_stream_reset(&s->stream);
     s->failed = false;
+    set_spinning(s, false);
 }
 
 static void forget_client(DevemuVhostUser *s)
@@ -193,7 +252,7 @@ static gboolean source_prepare(GSource *source, gint *ret_timeout)
     if (s->inside) {
         return FALSE;
     }
-    if (over(s)) {
+    if (over(s) || s->spinning) {
         return TRUE;
     }
     if (when_ns == DEVEMU_NEVER) {
@@ -223,8 +282,8 @@ static gboolean source_check(GSource *source)
         return FALSE;
     }
     return query(s, s->client_tag) || query(s, s->listener_tag) || query(s, s->timer_tag) ||
-           query(s, s->channel_tag) || vhost_rings_kicked(s) ||
-           (when_ns != DEVEMU_NEVER && when_ns <= server_now());
+           query(s, s->channel_tag) || query(s, s->state.tag) || vhost_rings_kicked(s) ||
+           s->spinning || (when_ns != DEVEMU_NEVER && when_ns <= server_now());
 }
 
 static void tick(DevemuVhostUser *s)
@@ -253,6 +312,7 @@ static void tick(DevemuVhostUser *s)
 static gboolean source_dispatch(GSource *source, GSourceFunc callback, gpointer user_data)
 {
     DevemuVhostUser *s = server_of(source);
+    bool kicked = vhost_rings_kicked(s);
 
     (void)callback;
     (void)user_data;
@@ -266,7 +326,11 @@ static gboolean source_dispatch(GSource *source, GSourceFunc callback, gpointer 
         vhost_rings_serve(s);
     }
     vhost_channel_serve(s);
+    vhost_state_serve(s);
     tick(s);
+    if (!lost(s) && (s->spinning || (kicked && s->spin_us > 0) || vhost_rings_unkicked(s))) {
+        spin(s);
+    }
     if (over(s)) {
         forget_client(s);
     }
@@ -328,7 +392,7 @@ DevemuVhostUser *devemu_vhost_user_new(DevemuDevice *dev, const char *address,
     s = g_new0(DevemuVhostUser, 1);
     s->socket = (ServerSocket){.what = "vhost-user", .listener = -1, .client = -1};
     s->log = (ServerLog){.what = "vhost-user", .tokens = DEVEMU_LOG_BURST};
-    s->timer = s->channel = s->dirty.fd = -1;
+    s->timer = s->channel = s->dirty.fd = s->state.fd = s->inflight_fd = -1;
     s->deadline_ns = s->armed_ns = s->listen_ns = DEVEMU_NEVER;
     if (!read_address(s, address, error) || !source_new(s, context, error)) {
         devemu_vhost_user_free(s);

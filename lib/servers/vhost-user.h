@@ -148,6 +148,7 @@ typedef struct VhostEvent {
 } VhostEvent;
 
 typedef struct VhostRing {
+    unsigned index;
     VhostEvent kick, call, err;
     gpointer kick_tag;
     /* As the client has it. */
@@ -163,7 +164,27 @@ typedef struct VhostRing {
     bool running;
     bool failed; /* it could not be started; until something is set anew */
     uint64_t desc_addr, used_addr, avail_addr;
+    /* Buffers that the device leaves where they are, when it stands there. */
+    bool left;
+    uint32_t left_at;
 } VhostRing;
+
+/* What is in flight, for a server that comes after this one. */
+typedef struct VhostInflight {
+    uint8_t *data; /* NULL: none */
+    ServerFile *file;
+    unsigned rings, size;
+} VhostInflight;
+
+/* The device's state on its way to or from the client. */
+typedef struct VhostState {
+    int fd; /* -1: none, or done */
+    gpointer tag;
+    bool loading;
+    bool good; /* what was asked for last went well */
+    GByteArray *bytes;
+    size_t at; /* written so far */
+} VhostState;
 
 /* --- the server -------------------------------------------------------------------- */
 
@@ -186,12 +207,14 @@ struct DevemuVhostUser {
     uint64_t armed_ns;  /* what the timer is set to */
     uint64_t listen_ns; /* when to look for clients again, after a failure; or DEVEMU_NEVER */
     uint64_t deadline_ns;
-    uint64_t spin_until_ns; /* rings are looked at until then; 0: they are not */
+    bool spinning;    /* rings are looked at, and do not ask for kicks */
+    uint64_t busy_ns; /* when there was something in them last */
 
     /* the connection */
     bool failed; /* ends when the handlers have returned */
     ServerStream stream;
-    bool replied; /* the handler under way did */
+    size_t last_reply; /* where in its out it begins */
+    bool replied;      /* the handler under way did */
     uint64_t messages;
 
     /* negotiation */
@@ -219,6 +242,9 @@ struct DevemuVhostUser {
     VhostPage *pages; /* in order of iova, disjoint */
     unsigned page_count, page_capacity, last_page;
     VhostLog dirty;
+    VhostInflight inflight;
+    int inflight_fd; /* of the memory that we made last; -1: none */
+    VhostState state;
 
     VhostRing rings[DEVEMU_VIRTIO_QUEUES];
     unsigned ring_count;
@@ -262,6 +288,8 @@ uint64_t vhost_common_read(const DevemuVhostUser *s, unsigned at, unsigned size)
 void vhost_common_write(DevemuVhostUser *s, unsigned at, unsigned size, uint64_t value);
 /* Bring the device from reset to where a driver has agreed on features. */
 void vhost_begin(DevemuVhostUser *s);
+/* The device's state was loaded: what it has agreed on. */
+void vhost_loaded(DevemuVhostUser *s);
 /* The device may use its rings: it has a driver. */
 void vhost_driver_ok(DevemuVhostUser *s);
 /* All is as before the first client. */
@@ -319,9 +347,32 @@ bool vhost_rings_kicked(const DevemuVhostUser *s);
 void vhost_rings_serve(DevemuVhostUser *s);
 
 void vhost_notify(DevemuVhostUser *s, unsigned queue);
+/* Look at each; true if there was something. */
+bool vhost_rings_look(DevemuVhostUser *s);
+/* Does one run that has no descriptor to be kicked by? */
+bool vhost_rings_unkicked(const DevemuVhostUser *s);
+/* Hear of what came while kicks were not asked for. */
+void vhost_rings_listen(DevemuVhostUser *s);
 void vhost_host_msi(void *host, uint64_t addr, uint32_t data);
 void vhost_rings_init(DevemuVhostUser *s);
 void vhost_rings_clear(DevemuVhostUser *s);
+
+/* --- vhost-user-inflight.c --------------------------------------------------------- */
+
+VhostHandler vhost_get_inflight_fd, vhost_set_inflight_fd;
+/* Is there memory from before for this ring? */
+bool vhost_inflight_knows(const DevemuVhostUser *s, unsigned ring);
+/* The ring has been started. */
+void vhost_inflight_track(DevemuVhostUser *s, unsigned ring);
+/* It and the descriptor that we gave go. */
+void vhost_inflight_finish(DevemuVhostUser *s);
+
+/* --- vhost-user-state.c: the device's state, for a migration ----------------------- */
+
+VhostHandler vhost_set_device_state_fd, vhost_check_device_state;
+/* Go on with what the descriptor is ready for. */
+void vhost_state_serve(DevemuVhostUser *s);
+void vhost_state_clear(DevemuVhostUser *s);
 
 /* --- vhost-user-channel.c: requests to the client ---------------------------------- */
 

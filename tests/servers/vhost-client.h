@@ -13,6 +13,7 @@
 #include "../../lib/servers/vhost-user.h"
 
 #include <criterion/criterion.h>
+#include <devemu/backends.h>
 #include <devemu/list.h>
 #include <devemu/testing.h>
 #include <fcntl.h>
@@ -45,6 +46,7 @@ typedef struct VhostClient {
     int kick[DEVEMU_VIRTIO_QUEUES], call[DEVEMU_VIRTIO_QUEUES];
     uint16_t avail[DEVEMU_VIRTIO_QUEUES], used[DEVEMU_VIRTIO_QUEUES];
     GString *log;
+    DevemuChr *chr; /* of the device; or NULL */
 } VhostClient;
 
 G_GNUC_UNUSED static void vc_log(void *opaque, const char *text)
@@ -92,6 +94,7 @@ G_GNUC_UNUSED static void vc_close(int *fd)
 G_GNUC_UNUSED static void vc_free(VhostClient *c)
 {
     devemu_vhost_user_free(c->server);
+    devemu_chr_free(c->chr);
     vc_close(&c->fd);
     vc_close(&c->channel);
     vc_close(&c->reply_fd);
@@ -106,10 +109,15 @@ G_GNUC_UNUSED static void vc_free(VhostClient *c)
     g_free(c);
 }
 
-/* Let the server do all that it has to do now. */
+/* Let the server do all that it has to do now, and its device's characters come. */
 G_GNUC_UNUSED static void vc_run(VhostClient *c)
 {
-    for (unsigned i = 0; i < 10000 && g_main_context_iteration(c->context, FALSE); i++) {
+    for (unsigned n = 0; n < 2; n++) {
+        for (unsigned i = 0; i < 100 && g_main_context_iteration(c->context, FALSE); i++) {
+        }
+        if (c->chr) {
+            devemu_chr_run(c->chr);
+        }
     }
 }
 
@@ -260,6 +268,22 @@ G_GNUC_UNUSED static uint32_t vc_get_base(VhostClient *c, uint32_t index)
      VHOST_BIT(VHOST_F_LOG_SHMFD))
 #define VC_FEATURES (VHOST_BIT(VIRTIO_F_VERSION_1) | VHOST_BIT(VHOST_PROTOCOL_FEATURES))
 
+/* An entropy device, whose bytes come from vc_feed(). */
+G_GNUC_UNUSED static DevemuDevice *vc_rng(const char *options, DevemuChr **ret_chr)
+{
+    DevemuDevice *dev = devemu_device_new(devemu_model_find("virtio-rng"), options, NULL);
+
+    cr_assert_not_null(dev);
+    *ret_chr = devemu_chr_new("memory", NULL, NULL);
+    devemu_chr_attach(*ret_chr, dev);
+    return dev;
+}
+
+G_GNUC_UNUSED static void vc_feed(VhostClient *c, const char *text)
+{
+    devemu_chr_put(c->chr, text, strlen(text));
+}
+
 /* A client that has said what it can do. */
 G_GNUC_UNUSED static VhostClient *vc_new(DevemuDevice *dev, uint64_t protocol)
 {
@@ -336,16 +360,23 @@ G_GNUC_UNUSED static void vc_start_ring(VhostClient *c, unsigned ring, uint32_t 
     cr_assert(vc_do_state(c, VHOST_USER_SET_VRING_ENABLE, ring, 1));
 }
 
-/* A client whose ring 0 runs. */
-G_GNUC_UNUSED static VhostClient *vc_start(DevemuDevice *dev, uint64_t features)
+/* The same, of an entropy device. */
+G_GNUC_UNUSED static VhostClient *vc_new_rng(const char *options, uint64_t protocol)
 {
-    VhostClient *c = vc_new(dev, VC_PROTOCOL);
+    DevemuChr *chr;
+    VhostClient *c = vc_new(vc_rng(options, &chr), protocol);
 
+    c->chr = chr;
+    return c;
+}
+
+/* Memory, and ring 0 runs. */
+G_GNUC_UNUSED static void vc_start(VhostClient *c, uint64_t features)
+{
     cr_assert(vc_do_u64(c, VHOST_USER_SET_FEATURES, VC_FEATURES | features), "%s", c->log->str);
     cr_assert(vc_give_memory(c), "%s", c->log->str);
     vc_start_ring(c, 0, 0);
     cr_assert(c->server->rings[0].running, "%s", c->log->str);
-    return c;
 }
 
 /* --- the driver of a split ring ---------------------------------------------------- */
