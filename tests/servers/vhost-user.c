@@ -346,3 +346,27 @@ Test(vhost_user, next_client_finds_the_device_as_the_first_did)
     devemu_vhost_user_free(server);
     devemu_chr_free(chr);
 }
+
+/* The option "spin": a buffer is seen without a kick, for a while behind one with a kick. */
+Test(vhost_user, ring_is_looked_at_for_a_while_after_a_kick)
+{
+    g_autoptr(GMainContext) context = g_main_context_new();
+    DevemuChr *chr;
+    VhostClient *c = vc_new_on(vc_rng(NULL, &chr), ",spin=1000000", context);
+    uint32_t id, len;
+
+    c->chr = chr;
+    cr_assert(vc_do_u64(c, VHOST_USER_SET_PROTOCOL_FEATURES, VC_PROTOCOL));
+    vc_start(c, 0);
+    vc_feed(c, "kick");
+    cr_assert_eq(vc_fetch(c, 0, VC_GUEST + VC_DATA, 4), 4);
+    cr_assert(c->server->spinning);
+    cr_assert_eq(devemu_le16(vc_ring(c, 0) + 0x1000), 1, "the driver is to kick");
+
+    vc_feed(c, "seen");
+    vc_add(c, 0, VC_GUEST + VC_DATA, 4, true);
+    vc_run(c);
+    cr_assert(vc_used(c, 0, &id, &len));
+    cr_assert_arr_eq(c->ram + VC_DATA, "seen", 4);
+    vc_free(c);
+}
