@@ -29,7 +29,7 @@ static void append_option(GString *to, const DevemuSetting *setting)
 
 static bool has_backend(const DevemuModel *model)
 {
-    return model->is_net || model->is_char || model->is_block;
+    return model->is_net || model->is_char || model->is_block || model->is_vsock;
 }
 
 /* The number of "port.N", 0 if it is none of a port that the library can have. */
@@ -143,6 +143,9 @@ bool device_text_backend(const DeviceText *text, GMainContext *context, DeviceBa
     } else if (text->model->is_char) {
         ret_backend->chr = devemu_chr_new(text->backend, context, error);
         made = ret_backend->chr != NULL;
+    } else if (text->model->is_vsock) {
+        ret_backend->vsock = devemu_vsock_new(text->backend, context, error);
+        made = ret_backend->vsock != NULL;
     } else if (text->model->is_block) {
         if (!text->named) {
             g_set_error(error, DEVEMU_ERROR, DEVEMU_ERROR_OPTION,
@@ -176,6 +179,9 @@ bool device_backend_attach(const DeviceBackend *backend, DevemuDevice *dev, GErr
             return false;
         }
     }
+    if (backend->vsock) {
+        devemu_vsock_attach(backend->vsock, dev);
+    }
     if (backend->block) {
         devemu_block_attach(backend->block, dev);
     }
@@ -190,4 +196,5 @@ void device_backend_clear(DeviceBackend *backend)
         g_clear_pointer(&backend->ports[i], devemu_chr_free);
     }
     g_clear_pointer(&backend->block, devemu_block_free);
+    g_clear_pointer(&backend->vsock, devemu_vsock_free);
 }

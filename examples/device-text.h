@@ -26,6 +26,7 @@ typedef struct DeviceBackend {
     DevemuChr *chr;
     DevemuBlock *block;
     DevemuChr *ports[DEVEMU_PORTS];
+    DevemuVsock *vsock;
 } DeviceBackend;
 
 /* NULL and one sentence in error; free with device_text_free(). */

@@ -131,6 +131,8 @@ struct DevemuDevice {
     DevemuCharOps char_ops;
     void *chr;
     DevemuPort *ports; /* DEVEMU_PORTS, the first not used; NULL: no port has a backend */
+    DevemuVsockOps vsock_ops;
+    void *vsock;
     DevemuBlockOps block_ops;
     void *block;
     unsigned draining;      /* its requests are waited for */
@@ -198,6 +200,9 @@ void devemu_gate_set(DevemuDevice *dev, const DevemuGate *gate, void *opaque);
 size_t devemu_receive_now(DevemuDevice *dev, unsigned port, const DevemuNetOffload *offload,
                           const void *data, size_t len, bool more);
 bool devemu_complete_now(DevemuDevice *dev, const DevemuBlockCompletion *completions, size_t count);
+
+/* A frame of the device is a message; false: there is no backend for those. */
+bool devemu_vsock_frame(DevemuDevice *dev, const DevemuSlice *slices, size_t count);
 
 /* Its name; any number. */
 const char *devemu_block_op_name(uint64_t op);

@@ -718,6 +718,7 @@ static DevemuModel *model_new(const DevemuModel *model)
         .is_net = model->is_net,
         .is_char = model->is_char,
         .is_block = model->is_block,
+        .is_vsock = model->is_vsock,
         .is_bus = true,
     };
     return copy;

@@ -130,6 +130,7 @@ static void close_ways(DevemuDevice *dev)
     memset(&dev->net_ops, 0, sizeof(dev->net_ops));
     memset(&dev->char_ops, 0, sizeof(dev->char_ops));
     dev->ports = NULL;
+    memset(&dev->vsock_ops, 0, sizeof(dev->vsock_ops));
     if (dev->block_ops.submit) {
         dev->block_ops.submit = no_submit;
     }

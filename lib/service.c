@@ -49,7 +49,7 @@ void devemu_send_frame(DevemuDevice *dev, const DevemuSlice *slices, size_t coun
     if (G_UNLIKELY(dev->tracing)) {
         trace_frame(dev, slices, count);
     }
-    if (dev->net_ops.send) {
+    if (!devemu_vsock_frame(dev, slices, count) && dev->net_ops.send) {
         dev->net_ops.send(dev->net, slices, count, more);
     }
 }
@@ -162,6 +162,9 @@ void devemu_send_ready(DevemuDevice *dev)
     }
     if (dev->block_ops.ready) {
         dev->block_ops.ready(dev->block);
+    }
+    if (dev->vsock_ops.ready) {
+        dev->vsock_ops.ready(dev->vsock);
     }
 }
 

@@ -434,6 +434,9 @@ static void plan_loaded(const Plan *plan)
     if (plan->dev->model->loaded) {
         plan->dev->model->loaded(plan->dev->state);
     }
+    if (plan->dev->vsock_ops.restored) {
+        plan->dev->vsock_ops.restored(plan->dev->vsock);
+    }
 }
 
 static void plan_hold(const Plan *plan)

@@ -237,6 +237,59 @@ typedef struct DevemuBlockOps {
     void (*set_polled)(void *block, bool polled);
 } DevemuBlockOps;
 
+/*
+ * Sockets between a guest and its host, as virtio's socket device has them: connections between a
+ * port of either side. What happens on one is a message; it means the same in both directions, that
+ * of the device, for what its guest does, and that of the backend, for what the host's programs do.
+ * A connection is named by both ports and its type.
+ */
+typedef enum DevemuVsockOp {
+    DEVEMU_VSOCK_CONNECT, /* a new connection, limit as in CREDIT; ends in ACCEPT or CLOSE */
+    DEVEMU_VSOCK_ACCEPT,  /* limit as in CREDIT */
+    DEVEMU_VSOCK_DATA,    /* within the limit of the other side */
+    DEVEMU_VSOCK_CREDIT, /* the other side may send `limit` bytes in all since the connection began,
+                            modulo 2^32 */
+    DEVEMU_VSOCK_SHUTDOWN, /* flags: this side will not send, or not receive, any more */
+    DEVEMU_VSOCK_CLOSE,    /* the connection is gone: refused, broken off, or done. No answer. */
+    DEVEMU_VSOCK_RESET,    /* from the backend: all connections are gone */
+    DEVEMU_VSOCK_OPS,
+} DevemuVsockOp;
+
+enum {
+    DEVEMU_VSOCK_STREAM = 1,    /* type: bytes */
+    DEVEMU_VSOCK_SEQPACKET = 2, /* type: messages */
+
+    DEVEMU_VSOCK_NO_RECEIVE = 1 << 0, /* SHUTDOWN */
+    DEVEMU_VSOCK_NO_SEND = 1 << 1,
+
+    DEVEMU_VSOCK_EOM = 1 << 0, /* DATA, SEQPACKET: a message ends here */
+    DEVEMU_VSOCK_EOR = 1 << 1, /* and a record (MSG_EOR) */
+
+    DEVEMU_VSOCK_BUFFER = 128 << 10, /* bytes that a backend holds of each connection: its first
+                                        limit, which device and backend know without being told */
+    DEVEMU_VSOCK_DATA_MAX = 16384,   /* bytes of one DATA */
+};
+
+typedef struct DevemuVsockMessage {
+    uint8_t op, type, flags;
+    uint32_t guest_port, host_port;
+    uint32_t limit;
+    const void *data; /* DATA; good for the call only */
+    size_t len;
+} DevemuVsockMessage;
+
+typedef struct DevemuVsockOps {
+    size_t size; /* sizeof(DevemuVsockOps) */
+    /* A message of the device. Cannot be refused: limits bound what can come. */
+    void (*send)(void *vsock, const DevemuVsockMessage *message);
+    /* The device can take messages again (devemu_device_vsock()). Do not deliver them from inside
+     * this call. */
+    void (*ready)(void *vsock);
+    /* A snapshot was loaded: what the device believes of its connections is of another time. The
+     * backend forgets them, and sends RESET before anything else. */
+    void (*restored)(void *vsock);
+} DevemuVsockOps;
+
 /* A person's input. */
 typedef enum DevemuInputKind {
     DEVEMU_INPUT_KEY, /* code = Linux input event code (KEY_A = 30 ...), value = 1 press, 0 release

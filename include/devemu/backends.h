@@ -283,6 +283,36 @@ DEVEMU_API const char *devemu_chr_output(const DevemuChr *chr, size_t *ret_len);
 /* Memory: forget the output so far. */
 DEVEMU_API void devemu_chr_clear(DevemuChr *chr);
 
+/* --- sockets of guests --------------------------------------------------------------- */
+
+/* The host's side of the connections of a socket device (virtio-vsock). */
+typedef struct DevemuVsock DevemuVsock;
+
+/*
+ * Make one from a line of text:
+ *
+ *     unix:PATH  UNIX sockets. A program of the host connects to PATH, writes "CONNECT port\n" and,
+ *                if a program of the guest accepts at that port, reads "OK port\n", then what that
+ *                one sends. A connection of the guest to port P of the host goes to the socket
+ *                PATH_P. For sockets that carry messages (SOCK_SEQPACKET) PATH_seqpacket is the
+ *                place, and the lines are messages; PATH_P must be of the kind that the guest asks
+ *                for.
+ *     null       nobody is there
+ *
+ * The sockets at PATH are made here and removed by devemu_vsock_free(). context NULL is the default
+ * one; a reference is kept.
+ */
+DEVEMU_API DevemuVsock *devemu_vsock_new(const char *text, GMainContext *context, GError **error);
+/* NULL is allowed. All connections end. The device must be gone, or detached. */
+DEVEMU_API void devemu_vsock_free(DevemuVsock *vsock);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(DevemuVsock, devemu_vsock_free)
+
+/* Connect a device, as devemu_net_attach(). A device that was connected before, or was loaded from
+ * a snapshot, hears that its connections are gone. */
+DEVEMU_API void devemu_vsock_attach(DevemuVsock *vsock, DevemuDevice *dev);
+/* Deliver what waits. Not from inside a call that a device made. */
+DEVEMU_API void devemu_vsock_run(DevemuVsock *vsock);
+
 /* --- block media ------------------------------------------------------------------- */
 
 /* A medium of blocks, for one device. */

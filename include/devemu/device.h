@@ -154,6 +154,12 @@ DEVEMU_API bool devemu_device_attach_port(DevemuDevice *dev, unsigned port,
  * event of the device. */
 DEVEMU_API void devemu_device_attach_block(DevemuDevice *dev, const DevemuBlockOps *ops,
                                            void *block);
+DEVEMU_API void devemu_device_attach_vsock(DevemuDevice *dev, const DevemuVsockOps *ops,
+                                           void *vsock);
+/* A message for the device. False if it cannot take any now: offer it again after the backend's
+ * ready(). Of DATA it may take a part: *ret_taken bytes. */
+DEVEMU_API bool devemu_device_vsock(DevemuDevice *dev, const DevemuVsockMessage *message,
+                                    size_t *ret_taken);
 
 /* A frame or characters for the device. Returns the bytes taken; less than len (0 for a frame):
  * offer the rest again after the backend's ready(). 0 while the device is busy. */

@@ -412,6 +412,8 @@ struct DevemuModel {
     bool is_net;   /* sends frames */
     bool is_char;  /* sends characters */
     bool is_block; /* submits requests to a medium */
+    bool is_vsock; /* has connections to the host: messages come to receive, as bytes (see
+                      devemu_vsock_unpack()), of which it returns those that it took, or 0 */
     bool is_bus;   /* passes accesses on; may be entered again while it does */
 };
 
@@ -461,6 +463,9 @@ DEVEMU_API bool devemu_send_packet(DevemuDevice *dev, const DevemuNetOffload *of
                                    const DevemuSlice *slices, size_t count, bool more);
 DEVEMU_API void devemu_send_chars(DevemuDevice *dev, const void *data, size_t len);
 DEVEMU_API void devemu_send_port(DevemuDevice *dev, unsigned port, const void *data, size_t len);
+/* To the backend of connections. Where there is none it goes out as a frame, the bytes of
+ * DEVEMU_VSOCK_HEAD before the data: what recorders and tests see. */
+DEVEMU_API void devemu_send_vsock(DevemuDevice *dev, const DevemuVsockMessage *message);
 DEVEMU_API void devemu_send_control(DevemuDevice *dev, unsigned lines);
 /* A frame or bytes that were refused can come now. Cheap to call often: passes on only after a
  * refusal. */
@@ -540,6 +545,39 @@ static inline void devemu_put_le64(void *p, uint64_t value)
     uint8_t *b = (uint8_t *)p;
     devemu_put_le32(b, (uint32_t)value);
     devemu_put_le32(b + 4, (uint32_t)(value >> 32));
+}
+
+/* --- messages of connections as bytes ------------------------------------------------ */
+
+#define DEVEMU_VSOCK_HEAD 16
+
+static inline void devemu_vsock_pack(const DevemuVsockMessage *message, uint8_t *head)
+{
+    head[0] = message->op;
+    head[1] = message->type;
+    head[2] = message->flags;
+    head[3] = 0;
+    devemu_put_le32(head + 4, message->guest_port);
+    devemu_put_le32(head + 8, message->host_port);
+    devemu_put_le32(head + 12, message->limit);
+}
+
+/* False: that is no message. */
+static inline bool devemu_vsock_unpack(const uint8_t *data, size_t len,
+                                       DevemuVsockMessage *ret_message)
+{
+    if (len < DEVEMU_VSOCK_HEAD || data[0] >= DEVEMU_VSOCK_OPS) {
+        return false;
+    }
+    ret_message->op = data[0];
+    ret_message->type = data[1];
+    ret_message->flags = data[2];
+    ret_message->guest_port = devemu_le32(data + 4);
+    ret_message->host_port = devemu_le32(data + 8);
+    ret_message->limit = devemu_le32(data + 12);
+    ret_message->data = data + DEVEMU_VSOCK_HEAD;
+    ret_message->len = len - DEVEMU_VSOCK_HEAD;
+    return true;
 }
 
 #ifdef __cplusplus
