@@ -19,7 +19,7 @@ void vsock_link_free(void *opaque)
     close(l->fd);
     g_byte_array_unref(l->out);
     g_byte_array_unref(l->in);
-    g_queue_free_full(l->messages, (GDestroyNotify)g_bytes_unref);
+    g_byte_array_unref(l->messages);
     g_free(l);
 }
 
@@ -32,7 +32,7 @@ Link *vsock_link_new(DevemuVsock *v, int fd, uint8_t type, LinkState state)
     l->state = state;
     l->out = g_byte_array_new();
     l->in = g_byte_array_new();
-    l->messages = g_queue_new();
+    l->messages = g_byte_array_new();
     g_ptr_array_add(v->links, l);
     return l;
 }
@@ -52,7 +52,7 @@ Link *vsock_link_find(const DevemuVsock *v, uint32_t guest_port, uint32_t host_p
 
 bool vsock_link_waits(const Link *l)
 {
-    return l->out->len > 0 || !g_queue_is_empty(l->messages);
+    return (l->type == DEVEMU_VSOCK_STREAM ? l->out : l->messages)->len > 0;
 }
 
 int vsock_unix_socket(uint8_t type)
@@ -72,28 +72,34 @@ bool vsock_unix_address(const char *path, struct sockaddr_un *ret)
 
 /* --- to the host's program ------------------------------------------------------------ */
 
+/* The room of those that went is used again when it is the greater part. */
+static void message_went(Link *l, size_t len)
+{
+    l->passed += (uint32_t)len;
+    l->messages_at += (guint)(4 + len);
+    if (l->messages_at > l->messages->len / 2) {
+        g_byte_array_remove_range(l->messages, 0, l->messages_at);
+        l->messages_at = 0;
+    }
+}
+
 void vsock_host_is_deaf(Link *l)
 {
-    GBytes *message;
-
     l->host_deaf = true;
     l->shut |= DEVEMU_VSOCK_NO_RECEIVE;
+    while (l->messages->len > 0) {
+        message_went(l, devemu_le32(l->messages->data + l->messages_at));
+    }
     l->passed += l->out->len;
     g_byte_array_set_size(l->out, 0);
-    while ((message = g_queue_pop_head(l->messages)) != NULL) {
-        l->passed += (uint32_t)g_bytes_get_size(message);
-        g_bytes_unref(message);
-    }
 }
 
 static bool write_messages(Link *l)
 {
-    GBytes *first;
-
-    while ((first = g_queue_peek_head(l->messages)) != NULL) {
-        size_t len;
-        const void *data = g_bytes_get_data(first, &len);
-        ssize_t done = send(l->fd, data ? data : "", len, MSG_NOSIGNAL | MSG_DONTWAIT | MSG_EOR);
+    while (l->messages->len > 0) {
+        const uint8_t *first = l->messages->data + l->messages_at;
+        size_t len = devemu_le32(first);
+        ssize_t done = send(l->fd, first + 4, len, MSG_NOSIGNAL | MSG_DONTWAIT | MSG_EOR);
 
         if (done < 0 && errno == EINTR) {
             continue;
@@ -101,8 +107,7 @@ static bool write_messages(Link *l)
         if (done < 0) {
             return errno == EAGAIN;
         }
-        l->passed += (uint32_t)len;
-        g_bytes_unref(g_queue_pop_head(l->messages));
+        message_went(l, len);
     }
     return true;
 }

@@ -21,6 +21,13 @@ static void refuse(DevemuVsock *v, const DevemuVsockMessage *m)
                              .guest_port = m->guest_port,
                              .host_port = m->host_port};
 
+    for (guint i = 0; i < v->refusals->len; i++) {
+        const DevemuVsockMessage *other = &g_array_index(v->refusals, DevemuVsockMessage, i);
+
+        if (other->guest_port == m->guest_port && other->host_port == m->host_port) {
+            return;
+        }
+    }
     g_array_append_val(v->refusals, no);
 }
 
@@ -63,14 +70,19 @@ static void greet(Link *l)
 
 static void guest_sends(Link *l, const DevemuVsockMessage *m)
 {
+    uint8_t head[4];
+
     if (l->host_deaf) {
         l->passed += (uint32_t)m->len;
         return;
     }
     g_byte_array_append(l->out, m->data, (guint)m->len);
-    if (l->type == DEVEMU_VSOCK_SEQPACKET && (m->flags & DEVEMU_VSOCK_EOM)) {
-        g_queue_push_tail(l->messages, g_byte_array_free_to_bytes(l->out));
-        l->out = g_byte_array_new();
+    /* An empty one would be the end, to its reader. */
+    if (l->type == DEVEMU_VSOCK_SEQPACKET && (m->flags & DEVEMU_VSOCK_EOM) && l->out->len > 0) {
+        devemu_put_le32(head, l->out->len);
+        g_byte_array_append(l->messages, head, sizeof(head));
+        g_byte_array_append(l->messages, l->out->data, l->out->len);
+        g_byte_array_set_size(l->out, 0);
     }
     vsock_link_write(l);
 }

@@ -35,7 +35,8 @@ typedef struct Link {
     uint32_t sent, limit;    /* bytes to the guest, and how many may be */
     uint32_t passed, told;   /* bytes of the guest that are on their way, and as it was told */
     GByteArray *out;         /* bytes, or what there is of a message, that are not */
-    GQueue *messages;        /* GBytes: whole messages that are not */
+    GByteArray *messages;    /* whole messages that are not, each behind its length, 4 bytes */
+    guint messages_at;       /* the first of them */
     GByteArray *in;          /* what the device has not taken yet */
     bool in_ends, in_eor;    /* that is the end of a message, and of a record */
     bool eof;                /* nothing more comes from the socket */

@@ -291,8 +291,8 @@ def socket_device(path, **words):
                                    "socket": {"path": path, "type": "unix"}, **words})]
 
 
-def listen(path):
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+def listen(path, kind=socket.SOCK_STREAM):
+    listener = socket.socket(socket.AF_UNIX, kind)
     listener.bind(path)
     listener.listen(1)
     return listener

@@ -122,12 +122,12 @@ class Host:
 
     # vsock, as Firecracker maps it: HOST_PORT is the socket PATH_PORT; to a guest's port, connect to PATH and say so.
     def ask_cid(self):
-        listener = rig.listen(f"{self.tmp}/vsock_1234")
-
-        def loop():
+        def loop(listener):
             while True:
                 echo(listener.accept()[0])
-        threading.Thread(target=loop, daemon=True).start()
+        for port, kind in ((1234, socket.SOCK_STREAM), (1235, socket.SOCK_SEQPACKET)):
+            listener = rig.listen(f"{self.tmp}/vsock_{port}", kind)
+            threading.Thread(target=loop, args=[listener], daemon=True).start()
         return "3"
 
     def ask_vsock(self, port):
@@ -191,6 +191,7 @@ def texts(host):
         "net1": f"virtio-net,{ring},mac={MACS[1]},queues=2,backend=tap,ifname={rig.TAP}",
         "balloon": f"virtio-balloon,{ring}",
         "input": f"virtio-input,{ring}",
+        "vsock": f"virtio-vsock,{ring},guest-cid=3,backend=unix:{host.tmp}/vsock",
     }
 
 

@@ -297,7 +297,7 @@ vsock() {
   check 'context id' "$(ask cid)" [ -e /dev/vsock ]
   for type in stream seqpacket; do
     [ $type = stream ] || has "$(of 19)" 1 || continue
-    seen=$(/bin/vsock $type connect 2 1234 $mib 2>&1)
+    seen=$(/bin/vsock $type connect 2 $([ $type = stream ] && echo 1234 || echo 1235) $mib 2>&1)
     check "vsock $type to the host: 1 MiB echoed" "$seen" equal "$seen" "echoed $mib"
   done
   /bin/vsock stream listen 4321 >/tmp/vsock 2>&1 &
