@@ -201,3 +201,27 @@ GArray *devemu_replay_completions(GHashTable *requests, const uint8_t *data, siz
     }
     return to;
 }
+
+/* --- snapshots --------------------------------------------------------------------- */
+
+void devemu_record_put_snapshot(GByteArray *payload, uint64_t events, uint64_t moment,
+                                uint8_t flags, const DevemuBlockInfo *medium, GVariant *state)
+{
+    GBytes *bytes = devemu_record_state_to_bytes(state);
+    uint8_t tag = RECORD_TAG_SNAPSHOT, info[RECORD_MEDIUM_BYTES];
+    gsize len;
+    const void *data = g_bytes_get_data(bytes, &len);
+
+    flags |= (uint8_t)(medium ? RECORD_SNAPSHOT_MEDIUM : 0);
+    g_byte_array_set_size(payload, 0);
+    g_byte_array_append(payload, &tag, 1);
+    devemu_record_put_num(payload, events);
+    devemu_record_put_u64(payload, moment);
+    g_byte_array_append(payload, &flags, 1);
+    if (medium) {
+        devemu_record_medium_to_bytes(medium, info);
+        g_byte_array_append(payload, info, sizeof(info));
+    }
+    g_byte_array_append(payload, data, (guint)len);
+    g_bytes_unref(bytes);
+}

@@ -110,6 +110,9 @@ void devemu_record_put_num(GByteArray *to, uint64_t value);
 void devemu_record_put_u64(GByteArray *to, uint64_t value);
 void devemu_record_put_bytes(GByteArray *to, const void *data, size_t len);
 void devemu_record_put_event(GByteArray *to, const RecordEvent *event);
+/* The whole payload of a snapshot record; RECORD_SNAPSHOT_MEDIUM is added where there is one. */
+void devemu_record_put_snapshot(GByteArray *payload, uint64_t events, uint64_t moment,
+                                uint8_t flags, const DevemuBlockInfo *medium, GVariant *state);
 /* Items without their answers. */
 void devemu_record_put_item(GByteArray *to, RecordItemKind kind, uint64_t a, uint64_t b);
 void devemu_record_put_item_data(GByteArray *to, RecordItemKind kind, uint64_t a, const void *data,

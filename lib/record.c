@@ -48,26 +48,11 @@ typedef struct Recorder {
 static void put_snapshot(Recorder *r)
 {
     GVariant *state = devemu_device_save(r->inner);
-    GBytes *bytes = devemu_record_state_to_bytes(state);
-    uint8_t tag = RECORD_TAG_SNAPSHOT;
-    uint8_t flags = (uint8_t)((r->inner->refused ? RECORD_SNAPSHOT_REFUSED : 0) |
-                              (r->has_medium ? RECORD_SNAPSHOT_MEDIUM : 0));
-    uint8_t medium[RECORD_MEDIUM_BYTES];
-    gsize len;
-    const void *data = g_bytes_get_data(bytes, &len);
+    uint8_t flags = r->inner->refused ? RECORD_SNAPSHOT_REFUSED : 0;
 
-    g_byte_array_set_size(r->scratch, 0);
-    g_byte_array_append(r->scratch, &tag, 1);
-    devemu_record_put_num(r->scratch, r->events);
-    devemu_record_put_u64(r->scratch, devemu_now(r->dev));
-    g_byte_array_append(r->scratch, &flags, 1);
-    if (r->has_medium) {
-        devemu_record_medium_to_bytes(&r->medium, medium);
-        g_byte_array_append(r->scratch, medium, sizeof(medium));
-    }
-    g_byte_array_append(r->scratch, data, (guint)len);
+    devemu_record_put_snapshot(r->scratch, r->events, devemu_now(r->dev), flags,
+                               r->has_medium ? &r->medium : NULL, state);
     devemu_record_add(&r->writer, r->scratch);
-    g_bytes_unref(bytes);
     g_variant_unref(state);
 }
 

@@ -5,11 +5,10 @@
  * The file is long because every call of testing.h has four modes to mind, and the struct of all of
  * them is private to it.
  */
-#include "cover.h"
+#include "fake.h"
 
 #include <devemu/bus.h>
 #include <devemu/record.h>
-#include <devemu/testing.h>
 
 #include <glib/gstdio.h>
 #include <stdio.h>
@@ -21,56 +20,6 @@
 #define MEMORY_BASE 0xe0000000u
 #define BAR_STEP    0x10000u
 #define PCI_DEVFN   (3 << 3)
-
-#define LINES 64
-
-typedef struct Span {
-    uint64_t addr, len;
-} Span;
-
-/* A character line that is not the first. */
-typedef struct FakePort {
-    DevemuFake *fake;
-    unsigned number;
-} FakePort;
-
-struct DevemuFake {
-    const DevemuModel *model;
-    DevemuFakeMode mode;
-    GArray *settings; /* DevemuSetting, owned copies */
-    DevemuDevice *root;
-    DevemuDevice *dev;
-    char *log_path;
-
-    uint8_t *ram;
-    size_t ram_bytes;
-    bool map;
-    Span fail, own;
-    unsigned own_bank;
-    uint64_t dma_bytes;
-
-    uint64_t now, deadline;
-    uint64_t levels;
-    unsigned rises[LINES];
-    unsigned discards;
-    uint64_t discard_addr, discard_len;
-    unsigned msis;
-    uint64_t msi_addr;
-    uint32_t msi_data;
-
-    DevemuBlock *block; /* NULL: none */
-    GPtrArray *sent;    /* GBytes */
-    GArray *said;       /* DevemuNetOffload of each; of frames */
-    uint32_t offloads;
-    GString *output;
-    GString *port_output[DEVEMU_PORTS]; /* NULL: nothing yet */
-    FakePort ports[DEVEMU_PORTS];
-    unsigned readies;
-    unsigned guest_errors;
-    char *last_log;
-    DevemuAccess access;
-    Cover *cover; /* NULL: nobody asks which registers are touched */
-};
 
 /* --- the host's table -------------------------------------------------------------- */
 
@@ -150,9 +99,9 @@ static void fake_set_line(void *host, unsigned line, bool level)
     if (fake->root != fake->dev && fake->model->pci) {
         line = 0; /* INTA# to INTD# of the bus are all the one function's */
     }
-    bit = UINT64_C(1) << (line % LINES);
+    bit = UINT64_C(1) << (line % FAKE_LINES);
     if (level && !(fake->levels & bit)) {
-        fake->rises[line % LINES]++;
+        fake->rises[line % FAKE_LINES]++;
     }
     fake->levels = level ? fake->levels | bit : fake->levels & ~bit;
 }
@@ -733,9 +682,9 @@ bool devemu_fake_line(const DevemuFake *fake, unsigned line)
 
 unsigned devemu_fake_rises(DevemuFake *fake, unsigned line)
 {
-    unsigned rises = fake->rises[line % LINES];
+    unsigned rises = fake->rises[line % FAKE_LINES];
 
-    fake->rises[line % LINES] = 0;
+    fake->rises[line % FAKE_LINES] = 0;
     return rises;
 }
 
@@ -758,92 +707,11 @@ size_t devemu_fake_receive_port(DevemuFake *fake, unsigned port, const void *dat
     return devemu_device_receive_port(fake->dev, port, data, len);
 }
 
-const char *devemu_fake_port_output(const DevemuFake *fake, unsigned port)
-{
-    const GString *output = port < DEVEMU_PORTS ? fake->port_output[port] : NULL;
-
-    return output ? output->str : "";
-}
-
 size_t devemu_fake_receive_packet(DevemuFake *fake, const DevemuNetOffload *offload,
                                   const void *data, size_t len, bool more)
 {
     migrate(fake);
     return devemu_device_receive_packet(fake->dev, offload, data, len, more);
-}
-
-void devemu_fake_set_offloads(DevemuFake *fake, uint32_t offloads)
-{
-    fake->offloads = offloads;
-}
-
-const DevemuNetOffload *devemu_fake_sent_offload(const DevemuFake *fake, unsigned i)
-{
-    return i < fake->said->len ? &g_array_index(fake->said, DevemuNetOffload, i) : NULL;
-}
-
-unsigned devemu_fake_sent_count(const DevemuFake *fake)
-{
-    return fake->sent->len;
-}
-
-const uint8_t *devemu_fake_sent(const DevemuFake *fake, unsigned i, size_t *ret_len)
-{
-    gsize len = 0;
-    const uint8_t *data = NULL;
-
-    if (i < fake->sent->len) {
-        data = g_bytes_get_data(g_ptr_array_index(fake->sent, i), &len);
-    }
-    if (ret_len) {
-        *ret_len = len;
-    }
-    return data;
-}
-
-const char *devemu_fake_output(const DevemuFake *fake)
-{
-    return fake->output->str;
-}
-
-void devemu_fake_clear_sent(DevemuFake *fake)
-{
-    g_ptr_array_set_size(fake->sent, 0);
-    g_array_set_size(fake->said, 0);
-    g_string_truncate(fake->output, 0);
-}
-
-unsigned devemu_fake_readies(const DevemuFake *fake)
-{
-    return fake->readies;
-}
-
-unsigned devemu_fake_discards(const DevemuFake *fake, uint64_t *ret_addr, uint64_t *ret_len)
-{
-    *ret_addr = fake->discard_addr;
-    *ret_len = fake->discard_len;
-    return fake->discards;
-}
-
-unsigned devemu_fake_msis(const DevemuFake *fake, uint64_t *ret_addr, uint32_t *ret_data)
-{
-    if (ret_addr) {
-        *ret_addr = fake->msi_addr;
-    }
-    if (ret_data) {
-        *ret_data = fake->msi_data;
-    }
-    return fake->msis;
-}
-
-unsigned devemu_fake_guest_errors(const DevemuFake *fake)
-{
-    return fake->guest_errors;
-}
-
-const char *devemu_fake_last_log(const DevemuFake *fake)
-{
-    return fake->last_log;
 }
 
 /* --- DMA that goes wrong ----------------------------------------------------------- */

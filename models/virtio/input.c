@@ -6,6 +6,8 @@
  * shown to the driver as a whole or waits in a bounded store; one that does not fit is dropped as a
  * whole. The keyboard's lamps are output lines. Types and codes are those of Linux's
  * input-event-codes.h.
+ *
+ * Not modelled: touch screens, joysticks.
  */
 #include "virtio.h"
 

@@ -46,8 +46,8 @@ static uint64_t net_offer(const void *state)
     return features;
 }
 
-/* 5.1.3.1: features that need one of others. MQ without CTRL_VQ is what a vhost-user front end
- * negotiates that keeps the control queue to itself, so that is no mistake here. */
+/* 5.1.3.1: features that need one of others. What needs CTRL_VQ is no mistake without it: a
+ * vhost-user front end keeps the control queue to itself. */
 static bool net_accept(const void *state, uint64_t features)
 {
     static const struct {
@@ -63,13 +63,6 @@ static bool net_accept(const void *state, uint64_t features)
         {NET_F_HOST_TSO6, NET_BIT(NET_F_CSUM)},
         {NET_F_HOST_ECN, NET_BIT(NET_F_HOST_TSO4) | NET_BIT(NET_F_HOST_TSO6)},
         {NET_F_HOST_USO, NET_BIT(NET_F_CSUM)},
-        {NET_F_CTRL_RX, NET_BIT(NET_F_CTRL_VQ)},
-        {NET_F_CTRL_VLAN, NET_BIT(NET_F_CTRL_VQ)},
-        {NET_F_GUEST_ANNOUNCE, NET_BIT(NET_F_CTRL_VQ)},
-        {NET_F_CTRL_MAC_ADDR, NET_BIT(NET_F_CTRL_VQ)},
-        {NET_F_NOTF_COAL, NET_BIT(NET_F_CTRL_VQ)},
-        {NET_F_VQ_NOTF_COAL, NET_BIT(NET_F_CTRL_VQ)},
-        {NET_F_RSS, NET_BIT(NET_F_CTRL_VQ)},
     };
 
     (void)state;
