@@ -9,7 +9,7 @@
  *
  * The order of columns and rows in RESIZE is the specification's; Linux has had both.
  *
- * Long, as ports, their messages and their characters are one table of states.
+ * The file is long because ports, their messages and their characters are one table of states.
  *
  * Not modelled: big-endian legacy drivers.
  */
