@@ -147,18 +147,21 @@ net() {
   counted
 }
 
+# A vhost-user front end keeps the control queue to itself, and its filters with it: then all comes.
+kept() { [ "$(option filters)" = 0 ] || check "$1" "$2 of 50" [ "$2" -lt 10 ]; }
+
 filters() {
   local seen mac=$(mac_of eth1)
   seen=$(came "$mac")
   check 'own address' "$seen of 50" [ "$seen" -ge 50 ]
   seen=$(came 02:00:00:00:00:99)
-  check 'address of another' "$seen of 50" [ "$seen" -lt 10 ]
+  kept 'address of another' "$seen"
   ip link set eth1 promisc on
   seen=$(came 02:00:00:00:00:99)
   check promiscuous "$seen of 50" [ "$seen" -ge 50 ]
   ip link set eth1 promisc off
   seen=$(came 01:00:5e:11:22:33)
-  check 'multicast that nobody joined' "$seen of 50" [ "$seen" -lt 10 ]
+  kept 'multicast that nobody joined' "$seen"
   ifconfig eth1 allmulti
   seen=$(came 01:00:5e:11:22:33)
   check 'all multicast' "$seen of 50" [ "$seen" -ge 50 ]
@@ -168,7 +171,7 @@ filters() {
   seen=$(came 52:54:00:de:76:99)
   check 'an address that the guest chose' "$seen of 50" [ "$seen" -ge 50 ]
   seen=$(came "$mac")
-  check 'the address of before' "$seen of 50" [ "$seen" -lt 10 ]
+  kept 'the address of before' "$seen"
   ip link set eth1 address "$mac"
   pinged 1 56 $tap
 }
