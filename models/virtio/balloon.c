@@ -66,7 +66,7 @@ struct virtio_balloon {
     bool hinting;     /* the driver gives pages for hint_id */
 
     bool deflate_on_oom; /* property */
-    uint8_t unused[7];
+    uint8_t unused[3];
 };
 
 static uint64_t balloon_offer(const void *state)

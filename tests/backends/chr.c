@@ -328,7 +328,7 @@ static void refuses(const char *text, const char *message)
 
 Test(chr, what_a_person_writes_wrong_is_named)
 {
-    refuses("studio", "\"studio\"; there are fd:N, file:PATH, memory, null, pty, stdio");
+    refuses("studio", "\"studio\"; there are fd:N, file:PATH, memory, null, pty, random, stdio");
     refuses("fd", "fd: give the number");
     refuses("fd:one", "fd: give the number");
     refuses("fd:999", "fd:999: ");
