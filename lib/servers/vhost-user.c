@@ -9,6 +9,7 @@
 
 #include "../backends/options.h"
 
+#include <sched.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -164,6 +165,9 @@ static void spin(DevemuVhostUser *s)
         } else if (!endless && now - s->busy_ns >= s->spin_us * 1000) {
             set_spinning(s, false);
             return;
+        } else {
+            /* Who works for us on this processor (the kernel's worker behind a file) gets it. */
+            sched_yield();
         }
     }
 }

@@ -6,6 +6,9 @@
  */
 #include "blk.h"
 
+/* Used buffers that the driver sees together within an event. */
+#define SHOWN_AT_ONCE 8
+
 enum {
     BATCH = 16, /* buffers taken from a queue together */
     NOTHING = -1,
@@ -162,6 +165,10 @@ void blk_finish(struct virtio_blk *s, BlkRequest *r, uint8_t status, uint64_t fi
         filled++;
     }
     devemu_virtqueue_push(q, &r->chain, (uint32_t)(filled < UINT32_MAX ? filled : UINT32_MAX));
+    /* A driver that looks at the ring can go on while the rest of a long batch ends. */
+    if ((r - s->requests) % SHOWN_AT_ONCE == SHOWN_AT_ONCE - 1) {
+        devemu_virtqueue_show(q);
+    }
     s->dirty |= BIT(r->queue);
     request_free(s, r);
 }
