@@ -118,9 +118,9 @@ static inline void netlink_end(const struct nlmsghdr *message, struct rtattr *at
 }
 
 /* Does the message say that this card has its cable, and may send? Before that it loses frames. */
-static inline bool says_up(const struct nlmsghdr *message, const char *name)
+static inline bool says_up(struct nlmsghdr *message, const char *name)
 {
-    const struct rtattr *attribute = IFLA_RTA(NLMSG_DATA(message));
+    struct rtattr *attribute = IFLA_RTA(NLMSG_DATA(message));
     int left = (int)IFLA_PAYLOAD(message);
     bool is_it = false, is_up = false;
 
@@ -142,7 +142,7 @@ static inline void wait_until_up(int events, const char *a, const char *b)
 
     while (!a_up || !b_up) {
         struct pollfd wait = {.fd = events, .events = POLLIN};
-        const struct nlmsghdr *message = (const struct nlmsghdr *)(const void *)bytes;
+        struct nlmsghdr *message = (struct nlmsghdr *)(void *)bytes;
         size_t left;
 
         cr_assert_eq(poll(&wait, 1, 20000), 1, "the cards do not come up");

@@ -160,7 +160,7 @@ Test(tap, the_kernel_gets_a_long_frame_as_it_is)
     DevemuNetStats stats;
 
     cr_assert(devemu_send_packet(rig.toy->dev, &packet->offload, slices, 2, false));
-    cr_assert_eq(vnet_receive(rig.fd, &offload, got, PACKET_MAX), packet->len);
+    cr_assert_eq(vnet_receive(rig.fd, &offload, got, PACKET_MAX), (ssize_t)packet->len);
     cr_assert_arr_eq(got, packet->data, packet->len);
     cr_assert_eq(offload.gso, DEVEMU_GSO_TCPV4);
     cr_assert_eq(offload.gso_size, 1448);

@@ -310,7 +310,7 @@ Test(net_control, a_flow_comes_back_where_it_was_sent)
         flow_packet(packet, n, true);
         nd_send(d, 2 * pair + 1, header, 12, packet->data, packet->len, 12, 50);
         flow_packet(packet, n, false);
-        cr_assert_eq(arrives_on(d, 3, packet), pair);
+        cr_assert_eq(arrives_on(d, 3, packet), (int)pair);
     }
     cr_assert_eq(set_pairs(d, 1), ND_OK);
     for (unsigned n = 0; n < 9; n++) {
