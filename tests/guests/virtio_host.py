@@ -192,6 +192,7 @@ def texts(host):
         "balloon": f"virtio-balloon,{ring}",
         "input": f"virtio-input,{ring}",
         "vsock": f"virtio-vsock,{ring},guest-cid=3,backend=unix:{host.tmp}/vsock",
+        "vsock": f"virtio-vsock,{ring},guest-cid=3,backend=unix:{host.tmp}/vsock",
     }
 
 
