@@ -90,7 +90,7 @@ static void save(DevemuVhostUser *s)
     g_autoptr(GVariant) state = NULL;
 
     devemu_device_drain(s->dev);
-    state = g_variant_ref_sink(devemu_device_save(s->dev));
+    state = devemu_device_save(s->dev);
     s->state.bytes = g_byte_array_new();
     g_byte_array_append(s->state.bytes, g_variant_get_data(state),
                         (guint)g_variant_get_size(state));

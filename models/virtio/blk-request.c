@@ -351,6 +351,10 @@ void blk_process(void *state, unsigned queue)
         virtio_again(&s->v, queue);
         return;
     }
+    if (s->untold) {
+        s->untold = false;
+        blk_tell(s);
+    }
     take(s, q, queue, s->v.size[queue]);
     show(s);
 }
@@ -380,13 +384,20 @@ static void save_one(struct virtio_blk *s, unsigned i)
 void blk_saving(void *state)
 {
     struct virtio_blk *s = state;
+    bool any = false;
 
     virtio_saving(state);
     memset(&s->saved, 0, sizeof(s->saved));
     for (unsigned i = 0; i < BLK_REQUESTS; i++) {
         if (s->requests[i].state == BLK_WAITING || s->requests[i].state == BLK_FLYING) {
             save_one(s, i);
+            any = true;
         }
+    }
+    /* They begin again behind the load; the snapshot says so itself, so that it is saved again as
+     * it was loaded. */
+    if (any && s->look_ns == DEVEMU_NEVER) {
+        s->look_ns = devemu_now(s->v.dev);
     }
 }
 
@@ -478,5 +489,8 @@ void blk_loaded(void *state)
             load_one(s, i);
         }
     }
-    s->look_ns = s->first_waiting || s->medium ? devemu_now(s->v.dev) : DEVEMU_NEVER;
+    if (s->look_ns == DEVEMU_NEVER && s->first_waiting) {
+        s->look_ns = devemu_now(s->v.dev);
+    }
+    s->untold = !blk_told(s);
 }

@@ -158,6 +158,17 @@ static void fill(const struct virtio_blk *s, const DevemuBlockInfo *info, BlkCon
 
 /* 5.2.6.2: the capacity MAY change. So may all the rest, with another medium; without one all stays
  * as it is, and requests fail. */
+bool blk_told(const struct virtio_blk *s)
+{
+    BlkConfig config;
+
+    if (!s->medium) {
+        return true;
+    }
+    fill(s, &s->info, &config);
+    return memcmp(&config, &s->config, sizeof(config)) == 0;
+}
+
 void blk_tell(struct virtio_blk *s)
 {
     BlkConfig config;
@@ -320,6 +331,7 @@ static const DevemuField fields[] = {
     SKIP(unused_1),
     SKIP(unused_2),
     SKIP(medium),
+    SKIP(untold),
     SKIP(unused_3),
     SKIP(info),
     SKIP(free_requests),

@@ -117,7 +117,8 @@ struct virtio_blk {
     uint8_t unused_2[3];
 
     bool medium; /* there is one */
-    uint8_t unused_3[3];
+    bool untold; /* a snapshot was loaded that another medium wrote */
+    uint8_t unused_3[2];
     DevemuBlockInfo info;
 
     uint64_t free_requests[BLK_REQUESTS / 64], free_units[BLK_UNITS / 64];
@@ -147,6 +148,8 @@ struct virtio_blk {
 bool blk_write_through(const struct virtio_blk *s);
 /* If the medium is not what the guest was told, tell it. */
 void blk_tell(struct virtio_blk *s);
+/* Does the configuration space say what the medium is? */
+bool blk_told(const struct virtio_blk *s);
 
 /* --- blk-request.c: requests from the queue to the queue --------------------------- */
 

@@ -63,9 +63,11 @@ bool virtio_negotiated(VirtioDevice *v)
 
 DevemuVirtqueue *virtio_ready(VirtioDevice *v, unsigned queue)
 {
-    return virtio_running(v) && queue < v->queue_count && v->enabled[queue] &&
+    DevemuVirtqueue *q = queue < v->queue_count ? devemu_virtio_queue(v->dev, queue) : NULL;
+
+    return q != NULL && virtio_running(v) && v->enabled[queue] && devemu_virtqueue_enabled(q) &&
                    !(v->resetting >> queue & 1)
-               ? devemu_virtio_queue(v->dev, queue)
+               ? q
                : NULL;
 }
 
@@ -297,12 +299,27 @@ void virtio_saving(void *state)
     VirtioDevice *v = state;
 
     for (unsigned i = 0; i < v->queue_count; i++) {
-        if (v->enabled[i]) {
-            const DevemuVirtqueue *q = devemu_virtio_queue(v->dev, i);
+        const DevemuVirtqueue *q = devemu_virtio_queue(v->dev, i);
 
+        if (v->enabled[i] && devemu_virtqueue_enabled(q)) {
             v->position[i] = devemu_virtqueue_position(q);
         }
     }
+    virtio_queue_show(v);
+}
+
+/* Do the registers of the selected queue show what is kept of it? */
+static bool shows_selected(const VirtioDevice *v)
+{
+    unsigned i = v->queue_select;
+
+    if (i >= v->queue_count) {
+        return (v->queue_desc | v->queue_driver | v->queue_device | v->queue_position |
+                v->queue_size | v->queue_enable) == 0;
+    }
+    return v->queue_desc == v->desc[i] && v->queue_driver == v->driver[i] &&
+           v->queue_device == v->device[i] && v->queue_position == v->position[i] &&
+           v->queue_size == v->size[i] && v->queue_enable == v->enabled[i];
 }
 
 bool virtio_valid(const void *state)
@@ -313,12 +330,12 @@ bool virtio_valid(const void *state)
     for (unsigned i = 0; i < DEVEMU_VIRTIO_QUEUES; i++) {
         unsigned max = i < v->queue_count ? virtio_queue_max(v, i) : 0;
 
-        if (v->size[i] > max || (v->enabled[i] && v->size[i] == 0)) {
+        if (v->enabled[i] && (v->size[i] == 0 || v->size[i] > max || (v->resume >> i & 1))) {
             return false;
         }
     }
     return ((v->pending | v->resetting | v->resume) & ~there) == 0 &&
-           (v->features & ~v->driver_features) == 0 && v->queue_enable <= 1;
+           (v->features & ~v->driver_features) == 0 && shows_selected(v);
 }
 
 void virtio_loaded(void *state)
@@ -330,10 +347,10 @@ void virtio_loaded(void *state)
 
         devemu_virtqueue_disable(devemu_virtio_queue(v->dev, i));
         if (was) {
+            /* One that cannot go on there stays silent until it is reset. */
             v->resume |= BIT(i);
-            if (!virtio_queue_enable(v, i)) {
-                virtio_needs_reset(v, "virtqueue: what was loaded is not possible");
-            }
+            virtio_queue_enable(v, i);
+            v->enabled[i] = true;
         }
     }
     virtio_queue_show(v);
