@@ -40,18 +40,6 @@ static DeviceText *read_nic(const char *text, GError **error)
     return device_text_new(text, error);
 }
 
-/* A virtio device gets its PCI transport. */
-static DevemuDevice *with_transport(DevemuDevice *dev, const DeviceText *text, GError **error)
-{
-    DevemuDevice *transport =
-        text->model->virtio ? devemu_virtio_pci_new(dev, text->transport, error) : dev;
-
-    if (transport == NULL) {
-        devemu_device_free(dev);
-    }
-    return transport;
-}
-
 static DevemuDevice *make_nic(Board *board, const BoardConfig *config, const char *line,
                               GError **error)
 {
@@ -76,7 +64,7 @@ static DevemuDevice *make_nic(Board *board, const BoardConfig *config, const cha
     if (dev) {
         devemu_net_attach(backend.net, dev);
     }
-    return dev ? with_transport(dev, text, error) : NULL;
+    return dev ? device_text_transport(dev, text, error) : NULL;
 }
 
 bool board_add_nics(Board *board, const BoardConfig *config, GError **error)
@@ -127,7 +115,7 @@ static DevemuDevice *make_device(Board *board, const BoardConfig *config, const 
         devemu_device_free(dev);
         return NULL;
     }
-    return with_transport(dev, text, error);
+    return device_text_transport(dev, text, error);
 }
 
 bool board_add_devices(Board *board, const BoardConfig *config, GError **error)

@@ -198,3 +198,14 @@ void device_backend_clear(DeviceBackend *backend)
     g_clear_pointer(&backend->block, devemu_block_free);
     g_clear_pointer(&backend->vsock, devemu_vsock_free);
 }
+
+DevemuDevice *device_text_transport(DevemuDevice *dev, const DeviceText *text, GError **error)
+{
+    DevemuDevice *transport =
+        text->model->virtio ? devemu_virtio_pci_new(dev, text->transport, error) : dev;
+
+    if (transport == NULL) {
+        devemu_device_free(dev);
+    }
+    return transport;
+}

@@ -41,4 +41,8 @@ bool device_text_backend(const DeviceText *text, GMainContext *context, DeviceBa
 bool device_backend_attach(const DeviceBackend *backend, DevemuDevice *dev, GError **error);
 void device_backend_clear(DeviceBackend *backend);
 
+/* What goes into a PCI function: dev, or virtio's transport around it. dev is taken over, and freed
+ * where that cannot be. */
+DevemuDevice *device_text_transport(DevemuDevice *dev, const DeviceText *text, GError **error);
+
 #endif

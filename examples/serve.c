@@ -166,22 +166,10 @@ static DevemuDevice *make_device(Served *s, const DeviceText *text, GError **err
     return dev;
 }
 
-/* What goes into the function: the device, or virtio's transport around it. */
-static DevemuDevice *make_transport(DevemuDevice *dev, const DeviceText *text, GError **error)
-{
-    DevemuDevice *transport =
-        text->model->virtio ? devemu_virtio_pci_new(dev, text->transport, error) : dev;
-
-    if (transport == NULL) {
-        devemu_device_free(dev);
-    }
-    return transport;
-}
-
 /* On success the server has the device. */
 static bool put_vfio(Served *s, DevemuDevice *dev, const DeviceText *text, GError **error)
 {
-    DevemuDevice *top = make_transport(dev, text, error);
+    DevemuDevice *top = device_text_transport(dev, text, error);
 
     if (top == NULL) {
         return false;

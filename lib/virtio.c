@@ -126,3 +126,47 @@ void devemu_virtio_put_back(DevemuDevice *dev, DevemuVirtqueue *kept)
     }
     g_free(kept);
 }
+
+/* --- transports -------------------------------------------------------------------- */
+
+uint64_t devemu_virtio_read(DevemuDevice *dev, uint64_t at, unsigned size)
+{
+    uint64_t value = 0;
+
+    devemu_device_read(dev, DEVEMU_VIRTIO_COMMON, at, size, &value);
+    return value;
+}
+
+void devemu_virtio_write(DevemuDevice *dev, uint64_t at, unsigned size, uint64_t value)
+{
+    devemu_device_write(dev, DEVEMU_VIRTIO_COMMON, at, size, value);
+}
+
+uint64_t devemu_virtio_offered(DevemuDevice *dev)
+{
+    uint64_t high;
+
+    devemu_virtio_write(dev, DEVEMU_VIRTIO_DEVICE_FEATURE_SELECT, 4, 1);
+    high = devemu_virtio_read(dev, DEVEMU_VIRTIO_DEVICE_FEATURE, 4);
+    devemu_virtio_write(dev, DEVEMU_VIRTIO_DEVICE_FEATURE_SELECT, 4, 0);
+    return high << 32 | devemu_virtio_read(dev, DEVEMU_VIRTIO_DEVICE_FEATURE, 4);
+}
+
+void devemu_virtio_accept(DevemuDevice *dev, uint64_t features)
+{
+    for (unsigned half = 0; half < 2; half++) {
+        devemu_virtio_write(dev, DEVEMU_VIRTIO_DRIVER_FEATURE_SELECT, 4, half);
+        devemu_virtio_write(dev, DEVEMU_VIRTIO_DRIVER_FEATURE, 4,
+                            features >> (half * 32) & UINT32_MAX);
+    }
+}
+
+void devemu_virtio_place_legacy(DevemuDevice *dev, uint64_t base, uint64_t size, uint64_t align)
+{
+    uint64_t avail = base + 16 * size, end = avail + 6 + 2 * size;
+
+    devemu_virtio_write(dev, DEVEMU_VIRTIO_QUEUE_DESC, 8, base);
+    devemu_virtio_write(dev, DEVEMU_VIRTIO_QUEUE_DRIVER, 8, avail);
+    devemu_virtio_write(dev, DEVEMU_VIRTIO_QUEUE_DEVICE, 8, (end + align - 1) & ~(align - 1));
+    devemu_virtio_write(dev, DEVEMU_VIRTIO_QUEUE_ENABLE, 2, 1);
+}

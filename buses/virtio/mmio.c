@@ -5,9 +5,7 @@
  *
  * Not modelled: shared memory regions: all read as not there.
  */
-#include "../../lib/internal.h"
-
-#include <devemu/virtio.h>
+#include "../../lib/virtio.h"
 
 enum {
     MMIO_BYTES = 0x200,
@@ -38,6 +36,7 @@ struct virtio_mmio {
 
 /* --- the device below -------------------------------------------------------------- */
 
+/* By a peek, as registers are read for a debugger, too. */
 static uint64_t common_read(const struct virtio_mmio *s, uint64_t at, unsigned size)
 {
     uint64_t value = 0;
@@ -48,7 +47,7 @@ static uint64_t common_read(const struct virtio_mmio *s, uint64_t at, unsigned s
 
 static void common_write(const struct virtio_mmio *s, uint64_t at, unsigned size, uint64_t value)
 {
-    devemu_device_write(s->child, DEVEMU_VIRTIO_COMMON, at, size, value);
+    devemu_virtio_write(s->child, at, size, value);
 }
 
 /* 4.2.3.4: one line for all. */
@@ -197,21 +196,14 @@ static uint64_t queue_pfn_read(const void *state, unsigned index)
     return queue < DEVEMU_VIRTIO_QUEUES ? s->pfn[queue] : 0;
 }
 
-/* 2.7.2: the three areas follow each other. A sum cannot wrap: the address has at most 64 bits
- * less 2^33, the rest less than 2^32. */
+/* A sum cannot wrap: the address has at most 64 bits less 2^33, the rest less than 2^32. */
 static bool place_queue(struct virtio_mmio *s, uint64_t base, uint64_t align)
 {
-    uint64_t size = common_read(s, DEVEMU_VIRTIO_QUEUE_SIZE, 2);
-    uint64_t avail = base + 16 * size, end = avail + 6 + 2 * size;
-
     if (align == 0 || (align & (align - 1)) != 0) {
         devemu_guest_error(s->dev, "QueueAlign: not a power of two");
         return false;
     }
-    common_write(s, DEVEMU_VIRTIO_QUEUE_DESC, 8, base);
-    common_write(s, DEVEMU_VIRTIO_QUEUE_DRIVER, 8, avail);
-    common_write(s, DEVEMU_VIRTIO_QUEUE_DEVICE, 8, (end + align - 1) & ~(align - 1));
-    common_write(s, DEVEMU_VIRTIO_QUEUE_ENABLE, 2, 1);
+    devemu_virtio_place_legacy(s->child, base, common_read(s, DEVEMU_VIRTIO_QUEUE_SIZE, 2), align);
     return common_read(s, DEVEMU_VIRTIO_QUEUE_ENABLE, 2) == 1;
 }
 

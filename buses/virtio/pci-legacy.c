@@ -22,46 +22,41 @@ enum {
 
 static uint64_t legacy_features(struct virtio_pci *s)
 {
-    virtio_pci_common_write(s, DEVEMU_VIRTIO_DEVICE_FEATURE_SELECT, 4, 0);
-    return virtio_pci_common_read(s, DEVEMU_VIRTIO_DEVICE_FEATURE, 4) | F_ANY_LAYOUT;
+    devemu_virtio_write(s->child, DEVEMU_VIRTIO_DEVICE_FEATURE_SELECT, 4, 0);
+    return devemu_virtio_read(s->child, DEVEMU_VIRTIO_DEVICE_FEATURE, 4) | F_ANY_LAYOUT;
 }
 
 static uint64_t driver_features_read(struct virtio_pci *s)
 {
-    virtio_pci_common_write(s, DEVEMU_VIRTIO_DRIVER_FEATURE_SELECT, 4, 0);
-    return virtio_pci_common_read(s, DEVEMU_VIRTIO_DRIVER_FEATURE, 4);
+    devemu_virtio_write(s->child, DEVEMU_VIRTIO_DRIVER_FEATURE_SELECT, 4, 0);
+    return devemu_virtio_read(s->child, DEVEMU_VIRTIO_DRIVER_FEATURE, 4);
 }
 
 static void driver_features_write(struct virtio_pci *s, uint64_t value)
 {
-    virtio_pci_common_write(s, DEVEMU_VIRTIO_DRIVER_FEATURE_SELECT, 4, 0);
-    virtio_pci_common_write(s, DEVEMU_VIRTIO_DRIVER_FEATURE, 4, value);
+    devemu_virtio_write(s->child, DEVEMU_VIRTIO_DRIVER_FEATURE_SELECT, 4, 0);
+    devemu_virtio_write(s->child, DEVEMU_VIRTIO_DRIVER_FEATURE, 4, value);
 }
 
-/* 2.7.2: the three areas follow each other from one page number. 0 takes the queue away. */
+/* 0 takes the queue away. */
 static void pfn_write(struct virtio_pci *s, uint64_t value)
 {
-    uint64_t queue = virtio_pci_common_read(s, DEVEMU_VIRTIO_QUEUE_SELECT, 2);
-    uint64_t size = virtio_pci_common_read(s, DEVEMU_VIRTIO_QUEUE_SIZE, 2);
-    uint64_t desc = value * LEGACY_ALIGN, avail = desc + 16 * size;
-    uint64_t used = (avail + 6 + 2 * size + LEGACY_ALIGN - 1) / LEGACY_ALIGN * LEGACY_ALIGN;
+    uint64_t queue = devemu_virtio_read(s->child, DEVEMU_VIRTIO_QUEUE_SELECT, 2);
+    uint64_t size = devemu_virtio_read(s->child, DEVEMU_VIRTIO_QUEUE_SIZE, 2);
 
     if (size == 0 || queue >= DEVEMU_VIRTIO_QUEUES) {
         return;
     }
     s->pfn[queue] = (uint32_t)value;
-    virtio_pci_common_write(s, DEVEMU_VIRTIO_QUEUE_ENABLE, 2, 0);
+    devemu_virtio_write(s->child, DEVEMU_VIRTIO_QUEUE_ENABLE, 2, 0);
     if (value != 0) {
-        virtio_pci_common_write(s, DEVEMU_VIRTIO_QUEUE_DESC, 8, desc);
-        virtio_pci_common_write(s, DEVEMU_VIRTIO_QUEUE_DRIVER, 8, avail);
-        virtio_pci_common_write(s, DEVEMU_VIRTIO_QUEUE_DEVICE, 8, used);
-        virtio_pci_common_write(s, DEVEMU_VIRTIO_QUEUE_ENABLE, 2, 1);
+        devemu_virtio_place_legacy(s->child, value * LEGACY_ALIGN, size, LEGACY_ALIGN);
     }
 }
 
 static uint64_t pfn_read(const struct virtio_pci *s)
 {
-    uint64_t queue = virtio_pci_common_read(s, DEVEMU_VIRTIO_QUEUE_SELECT, 2);
+    uint64_t queue = devemu_virtio_read(s->child, DEVEMU_VIRTIO_QUEUE_SELECT, 2);
 
     return queue < DEVEMU_VIRTIO_QUEUES ? s->pfn[queue] : 0;
 }
@@ -85,16 +80,16 @@ static bool legacy_register_read(struct virtio_pci *s, uint64_t place, uint64_t 
         *ret_value = pfn_read(s);
         return true;
     case LEGACY_QUEUE_SIZE << 4 | 2:
-        *ret_value = virtio_pci_common_read(s, DEVEMU_VIRTIO_QUEUE_SIZE, 2);
+        *ret_value = devemu_virtio_read(s->child, DEVEMU_VIRTIO_QUEUE_SIZE, 2);
         return true;
     case LEGACY_QUEUE_SELECT << 4 | 2:
-        *ret_value = virtio_pci_common_read(s, DEVEMU_VIRTIO_QUEUE_SELECT, 2);
+        *ret_value = devemu_virtio_read(s->child, DEVEMU_VIRTIO_QUEUE_SELECT, 2);
         return true;
     case LEGACY_QUEUE_NOTIFY << 4 | 2:
         *ret_value = 0;
         return true;
     case LEGACY_STATUS << 4 | 1:
-        *ret_value = virtio_pci_common_read(s, DEVEMU_VIRTIO_DEVICE_STATUS, 1);
+        *ret_value = devemu_virtio_read(s->child, DEVEMU_VIRTIO_DEVICE_STATUS, 1);
         return true;
     case LEGACY_ISR << 4 | 1:
         *ret_value = virtio_pci_isr_take(s);
@@ -120,7 +115,7 @@ static bool legacy_register_write(struct virtio_pci *s, uint64_t place, uint64_t
         pfn_write(s, value);
         return true;
     case LEGACY_QUEUE_SELECT << 4 | 2:
-        virtio_pci_common_write(s, DEVEMU_VIRTIO_QUEUE_SELECT, 2, value);
+        devemu_virtio_write(s->child, DEVEMU_VIRTIO_QUEUE_SELECT, 2, value);
         return true;
     case LEGACY_QUEUE_NOTIFY << 4 | 2:
         if (value < DEVEMU_VIRTIO_QUEUES) {

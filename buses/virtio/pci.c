@@ -50,19 +50,6 @@ enum {
 
 /* --- the device below -------------------------------------------------------------- */
 
-uint64_t virtio_pci_common_read(const struct virtio_pci *s, uint64_t at, unsigned size)
-{
-    uint64_t value = 0;
-
-    devemu_device_read(s->child, DEVEMU_VIRTIO_COMMON, at, size, &value);
-    return value;
-}
-
-void virtio_pci_common_write(const struct virtio_pci *s, uint64_t at, unsigned size, uint64_t value)
-{
-    devemu_device_write(s->child, DEVEMU_VIRTIO_COMMON, at, size, value);
-}
-
 /* The function around this device, if it is in one. */
 static const struct pci_function *function_of(const struct virtio_pci *s)
 {
@@ -134,15 +121,16 @@ void virtio_pci_status_write(struct virtio_pci *s, uint64_t value)
     if (value == 0) {
         forget(s);
     }
-    virtio_pci_common_write(s, DEVEMU_VIRTIO_DEVICE_STATUS, 1, value);
+    devemu_virtio_write(s->child, DEVEMU_VIRTIO_DEVICE_STATUS, 1, value);
 }
 
 static uint16_t *selected_vector(struct virtio_pci *s)
 {
-    uint64_t queue = virtio_pci_common_read(s, DEVEMU_VIRTIO_QUEUE_SELECT, 2);
+    uint64_t queue = devemu_virtio_read(s->child, DEVEMU_VIRTIO_QUEUE_SELECT, 2);
 
-    return queue < virtio_pci_common_read(s, DEVEMU_VIRTIO_NUM_QUEUES, 2) ? &s->queue_vector[queue]
-                                                                          : NULL;
+    return queue < devemu_virtio_read(s->child, DEVEMU_VIRTIO_NUM_QUEUES, 2)
+               ? &s->queue_vector[queue]
+               : NULL;
 }
 
 uint64_t virtio_pci_queue_vector_read(struct virtio_pci *s)
@@ -505,7 +493,7 @@ static const DevemuModel virtio_pci_model = {
 static void fill_pci(struct virtio_pci *s)
 {
     const DevemuVirtio *virtio = s->child->model->virtio;
-    uint32_t vectors = (uint32_t)virtio_pci_common_read(s, DEVEMU_VIRTIO_NUM_QUEUES, 2) + 1;
+    uint32_t vectors = (uint32_t)devemu_virtio_read(s->child, DEVEMU_VIRTIO_NUM_QUEUES, 2) + 1;
 
     s->pci = (DevemuPci){
         .vendor = VENDOR,

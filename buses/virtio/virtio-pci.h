@@ -5,10 +5,8 @@
 #ifndef DEVEMU_BUSES_VIRTIO_PCI_H
 #define DEVEMU_BUSES_VIRTIO_PCI_H
 
-#include "../../lib/internal.h"
+#include "../../lib/virtio.h"
 #include "../pci/pci.h"
-
-#include <devemu/virtio.h>
 
 enum {
     VIRTIO_PCI_NO_VECTOR = 0xffff,
@@ -40,10 +38,6 @@ struct virtio_pci {
     uint8_t unused[2];
 };
 
-/* Registers of the device below. */
-uint64_t virtio_pci_common_read(const struct virtio_pci *s, uint64_t at, unsigned size);
-void virtio_pci_common_write(const struct virtio_pci *s, uint64_t at, unsigned size,
-                             uint64_t value);
 /* Of both interfaces. */
 bool virtio_pci_msix_on(const struct virtio_pci *s);
 uint64_t virtio_pci_isr_take(struct virtio_pci *s);

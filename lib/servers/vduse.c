@@ -54,29 +54,12 @@ void vduse_say(DevemuVduse *s, const char *format, ...)
 
 /* --- the device's registers -------------------------------------------------------- */
 
-static uint64_t common_read(const DevemuVduse *s, unsigned at, unsigned size)
-{
-    uint64_t value = 0;
-
-    devemu_device_read(s->dev, DEVEMU_VIRTIO_COMMON, at, size, &value);
-    return value;
-}
-
-static void common_write(DevemuVduse *s, unsigned at, unsigned size, uint64_t value)
-{
-    devemu_device_write(s->dev, DEVEMU_VIRTIO_COMMON, at, size, value);
-}
-
-static uint64_t offered(DevemuVduse *s)
+static uint64_t offered(const DevemuVduse *s)
 {
     unsigned type = devemu_device_model(s->dev)->virtio->device_id;
-    uint64_t features;
 
-    common_write(s, DEVEMU_VIRTIO_DEVICE_FEATURE_SELECT, 4, 1);
-    features = common_read(s, DEVEMU_VIRTIO_DEVICE_FEATURE, 4) << 32;
-    common_write(s, DEVEMU_VIRTIO_DEVICE_FEATURE_SELECT, 4, 0);
-    features |= common_read(s, DEVEMU_VIRTIO_DEVICE_FEATURE, 4);
-    return features & ~(MASKED | (type == NETWORK ? MASKED_NETWORK : MASKED_BLOCK));
+    return devemu_virtio_offered(s->dev) &
+           ~(MASKED | (type == NETWORK ? MASKED_NETWORK : MASKED_BLOCK));
 }
 
 static uint32_t config_bytes(const DevemuVduse *s)
@@ -214,16 +197,16 @@ static bool queue_start(DevemuVduse *s, unsigned index, bool packed)
     if (!info.ready) {
         return true;
     }
-    common_write(s, DEVEMU_VIRTIO_QUEUE_SELECT, 2, index);
-    common_write(s, DEVEMU_VIRTIO_QUEUE_SIZE, 2, info.num);
-    common_write(s, DEVEMU_VIRTIO_QUEUE_DESC, 8, info.desc_addr);
-    common_write(s, DEVEMU_VIRTIO_QUEUE_DRIVER, 8, info.driver_addr);
-    common_write(s, DEVEMU_VIRTIO_QUEUE_DEVICE, 8, info.device_addr);
+    devemu_virtio_write(s->dev, DEVEMU_VIRTIO_QUEUE_SELECT, 2, index);
+    devemu_virtio_write(s->dev, DEVEMU_VIRTIO_QUEUE_SIZE, 2, info.num);
+    devemu_virtio_write(s->dev, DEVEMU_VIRTIO_QUEUE_DESC, 8, info.desc_addr);
+    devemu_virtio_write(s->dev, DEVEMU_VIRTIO_QUEUE_DRIVER, 8, info.driver_addr);
+    devemu_virtio_write(s->dev, DEVEMU_VIRTIO_QUEUE_DEVICE, 8, info.device_addr);
     if (position_of(&info, packed) != 0) {
-        common_write(s, DEVEMU_VIRTIO_QUEUE_POSITION, 4, position_of(&info, packed));
+        devemu_virtio_write(s->dev, DEVEMU_VIRTIO_QUEUE_POSITION, 4, position_of(&info, packed));
     }
-    common_write(s, DEVEMU_VIRTIO_QUEUE_ENABLE, 2, 1);
-    return common_read(s, DEVEMU_VIRTIO_QUEUE_ENABLE, 2) == 1 &&
+    devemu_virtio_write(s->dev, DEVEMU_VIRTIO_QUEUE_ENABLE, 2, 1);
+    return devemu_virtio_read(s->dev, DEVEMU_VIRTIO_QUEUE_ENABLE, 2) == 1 &&
            ioctl(s->fd, VDUSE_VQ_SETUP_KICKFD, &kick) == 0;
 }
 
@@ -258,17 +241,14 @@ static bool features_take(DevemuVduse *s)
     if (ioctl(s->fd, VDUSE_DEV_GET_FEATURES, &features) < 0) {
         return false;
     }
-    for (unsigned half = 0; half < 2; half++) {
-        common_write(s, DEVEMU_VIRTIO_DRIVER_FEATURE_SELECT, 4, half);
-        common_write(s, DEVEMU_VIRTIO_DRIVER_FEATURE, 4, features >> (half * 32) & UINT32_MAX);
-    }
+    devemu_virtio_accept(s->dev, features);
     return true;
 }
 
 /* False: the kernel hears that it failed. */
 static bool status_set(DevemuVduse *s, uint8_t status)
 {
-    uint8_t added = status & (uint8_t)~common_read(s, DEVEMU_VIRTIO_DEVICE_STATUS, 1);
+    uint8_t added = status & (uint8_t)~devemu_virtio_read(s->dev, DEVEMU_VIRTIO_DEVICE_STATUS, 1);
 
     if (status == 0) {
         devemu_device_drain(s->dev);
@@ -277,8 +257,9 @@ static bool status_set(DevemuVduse *s, uint8_t status)
     } else if ((added & DEVEMU_VIRTIO_DRIVER_OK) && !queues_start(s)) {
         return false;
     }
-    common_write(s, DEVEMU_VIRTIO_DEVICE_STATUS, 1, status);
-    if ((status & ~common_read(s, DEVEMU_VIRTIO_DEVICE_STATUS, 1)) & DEVEMU_VIRTIO_FEATURES_OK) {
+    devemu_virtio_write(s->dev, DEVEMU_VIRTIO_DEVICE_STATUS, 1, status);
+    if ((status & ~devemu_virtio_read(s->dev, DEVEMU_VIRTIO_DEVICE_STATUS, 1)) &
+        DEVEMU_VIRTIO_FEATURES_OK) {
         vduse_say(s, "the device does not take the driver's features together");
         return false;
     }
@@ -295,8 +276,8 @@ static bool state_get(DevemuVduse *s, const struct vduse_vq_state *asked,
         return false;
     }
     devemu_device_drain(s->dev);
-    common_write(s, DEVEMU_VIRTIO_QUEUE_SELECT, 2, asked->index);
-    position = (uint32_t)common_read(s, DEVEMU_VIRTIO_QUEUE_POSITION, 4);
+    devemu_virtio_write(s->dev, DEVEMU_VIRTIO_QUEUE_SELECT, 2, asked->index);
+    position = (uint32_t)devemu_virtio_read(s->dev, DEVEMU_VIRTIO_QUEUE_POSITION, 4);
     ret_state->index = asked->index;
     if (is_packed(s)) {
         ret_state->packed.last_avail_idx = position & 0x7fff;
@@ -434,8 +415,8 @@ static bool queue_prepare(DevemuVduse *s, unsigned index)
 {
     struct vduse_vq_config config = {.index = index};
 
-    common_write(s, DEVEMU_VIRTIO_QUEUE_SELECT, 2, index);
-    config.max_size = (uint16_t)common_read(s, DEVEMU_VIRTIO_QUEUE_MAX, 2);
+    devemu_virtio_write(s->dev, DEVEMU_VIRTIO_QUEUE_SELECT, 2, index);
+    config.max_size = (uint16_t)devemu_virtio_read(s->dev, DEVEMU_VIRTIO_QUEUE_MAX, 2);
     s->kicks[index].fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (s->kicks[index].fd < 0 || ioctl(s->fd, VDUSE_VQ_SETUP, &config) < 0) {
         return false;
@@ -489,7 +470,7 @@ DevemuVduse *devemu_vduse_new(DevemuDevice *dev, const char *name, GMainContext 
     ((VduseSource *)s->source)->server = s;
     g_source_set_name(s->source, "vduse");
     if (check_device(s, error)) {
-        s->queue_count = (unsigned)common_read(s, DEVEMU_VIRTIO_NUM_QUEUES, 2);
+        s->queue_count = (unsigned)devemu_virtio_read(s->dev, DEVEMU_VIRTIO_NUM_QUEUES, 2);
         if (create(s, error) && open_device(s, error)) {
             devemu_device_set_host(dev, &host_ops, s);
             g_source_attach(s->source, context);

@@ -5,10 +5,10 @@
 #ifndef DEVEMU_SERVERS_VDUSE_H
 #define DEVEMU_SERVERS_VDUSE_H
 
+#include "../virtio.h"
 #include "server.h"
 
 #include <devemu/vduse.h>
-#include <devemu/virtio.h>
 
 /* A piece of the kernel's IOVA space, mapped. */
 typedef struct VduseRegion {

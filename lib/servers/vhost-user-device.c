@@ -19,41 +19,23 @@
 
 /* --- registers --------------------------------------------------------------------- */
 
-uint64_t vhost_common_read(const DevemuVhostUser *s, unsigned at, unsigned size)
-{
-    uint64_t value = 0;
-
-    devemu_device_read(s->dev, DEVEMU_VIRTIO_COMMON, at, size, &value);
-    return value;
-}
-
-void vhost_common_write(DevemuVhostUser *s, unsigned at, unsigned size, uint64_t value)
-{
-    devemu_device_write(s->dev, DEVEMU_VIRTIO_COMMON, at, size, value);
-}
-
 static uint8_t device_status(const DevemuVhostUser *s)
 {
-    return (uint8_t)vhost_common_read(s, DEVEMU_VIRTIO_DEVICE_STATUS, 1);
+    return (uint8_t)devemu_virtio_read(s->dev, DEVEMU_VIRTIO_DEVICE_STATUS, 1);
 }
 
 static void add_status(DevemuVhostUser *s, uint8_t bits)
 {
-    vhost_common_write(s, DEVEMU_VIRTIO_DEVICE_STATUS, 1, device_status(s) | bits);
+    devemu_virtio_write(s->dev, DEVEMU_VIRTIO_DEVICE_STATUS, 1, device_status(s) | bits);
 }
 
 /* --- features ---------------------------------------------------------------------- */
 
 /* An eventfd carries no data with a notification. */
-static uint64_t offered(DevemuVhostUser *s)
+static uint64_t offered(const DevemuVhostUser *s)
 {
-    uint64_t features;
+    uint64_t features = devemu_virtio_offered(s->dev) & ~VHOST_BIT(VIRTIO_F_NOTIFICATION_DATA);
 
-    vhost_common_write(s, DEVEMU_VIRTIO_DEVICE_FEATURE_SELECT, 4, 1);
-    features = vhost_common_read(s, DEVEMU_VIRTIO_DEVICE_FEATURE, 4) << 32;
-    vhost_common_write(s, DEVEMU_VIRTIO_DEVICE_FEATURE_SELECT, 4, 0);
-    features |= vhost_common_read(s, DEVEMU_VIRTIO_DEVICE_FEATURE, 4);
-    features &= ~VHOST_BIT(VIRTIO_F_NOTIFICATION_DATA);
     return features | VHOST_BIT(VHOST_LOG_ALL) | VHOST_BIT(VHOST_PROTOCOL_FEATURES);
 }
 
@@ -68,26 +50,15 @@ const char *vhost_get_features(DevemuVhostUser *s, const VhostMessage *m)
     return NULL;
 }
 
-static void write_features(DevemuVhostUser *s)
-{
-    uint64_t features = device_features(s->features);
-
-    for (unsigned half = 0; half < 2; half++) {
-        vhost_common_write(s, DEVEMU_VIRTIO_DRIVER_FEATURE_SELECT, 4, half);
-        vhost_common_write(s, DEVEMU_VIRTIO_DRIVER_FEATURE, 4,
-                           features >> (half * 32) & UINT32_MAX);
-    }
-}
-
 static void replay_config(DevemuVhostUser *s);
 
 void vhost_begin(DevemuVhostUser *s)
 {
-    vhost_common_write(s, DEVEMU_VIRTIO_DEVICE_STATUS, 1, 0);
+    devemu_virtio_write(s->dev, DEVEMU_VIRTIO_DEVICE_STATUS, 1, 0);
     s->begun = false;
     add_status(s, DEVEMU_VIRTIO_ACKNOWLEDGE);
     add_status(s, DEVEMU_VIRTIO_DRIVER);
-    write_features(s);
+    devemu_virtio_accept(s->dev, device_features(s->features));
     s->agreed = true;
     /* A driver of a legacy device knows no FEATURES_OK (virtio 1.4, 3.1.2). */
     if (s->features & VHOST_BIT(VIRTIO_F_VERSION_1)) {
@@ -103,8 +74,8 @@ void vhost_loaded(DevemuVhostUser *s)
     uint64_t features = 0;
 
     for (unsigned half = 0; half < 2; half++) {
-        vhost_common_write(s, DEVEMU_VIRTIO_DRIVER_FEATURE_SELECT, 4, half);
-        features |= vhost_common_read(s, DEVEMU_VIRTIO_DRIVER_FEATURE, 4) << (half * 32);
+        devemu_virtio_write(s->dev, DEVEMU_VIRTIO_DRIVER_FEATURE_SELECT, 4, half);
+        features |= devemu_virtio_read(s->dev, DEVEMU_VIRTIO_DRIVER_FEATURE, 4) << (half * 32);
     }
     s->features = features | (s->features & ~device_features(s->features));
     s->agreed = (device_status(s) & DEVEMU_VIRTIO_FEATURES_OK) ||
@@ -209,7 +180,7 @@ const char *vhost_reset_device(DevemuVhostUser *s, const VhostMessage *m)
 {
     vhost_reset_owner(s, m);
     vhost_rings_halt(s);
-    vhost_common_write(s, DEVEMU_VIRTIO_DEVICE_STATUS, 1, 0);
+    devemu_virtio_write(s->dev, DEVEMU_VIRTIO_DEVICE_STATUS, 1, 0);
     for (unsigned i = 0; i < s->ring_count; i++) {
         s->rings[i].exact = false;
         s->rings[i].position = 0;

@@ -85,7 +85,7 @@ static bool packed(const DevemuVhostUser *s)
 
 static void select_queue(DevemuVhostUser *s, unsigned i)
 {
-    vhost_common_write(s, DEVEMU_VIRTIO_QUEUE_SELECT, 2, i);
+    devemu_virtio_write(s->dev, DEVEMU_VIRTIO_QUEUE_SELECT, 2, i);
 }
 
 /* Where the ring is for the device. False: outside memory. */
@@ -184,13 +184,13 @@ static const char *start(DevemuVhostUser *s, unsigned i)
         return "it is outside memory";
     }
     select_queue(s, i);
-    vhost_common_write(s, DEVEMU_VIRTIO_QUEUE_SIZE, 2, found.num);
-    vhost_common_write(s, DEVEMU_VIRTIO_QUEUE_DESC, 8, found.desc_addr);
-    vhost_common_write(s, DEVEMU_VIRTIO_QUEUE_DRIVER, 8, found.avail_addr);
-    vhost_common_write(s, DEVEMU_VIRTIO_QUEUE_DEVICE, 8, found.used_addr);
-    vhost_common_write(s, DEVEMU_VIRTIO_QUEUE_POSITION, 4, found.position);
-    vhost_common_write(s, DEVEMU_VIRTIO_QUEUE_ENABLE, 2, 1);
-    if (vhost_common_read(s, DEVEMU_VIRTIO_QUEUE_ENABLE, 2) != 1) {
+    devemu_virtio_write(s->dev, DEVEMU_VIRTIO_QUEUE_SIZE, 2, found.num);
+    devemu_virtio_write(s->dev, DEVEMU_VIRTIO_QUEUE_DESC, 8, found.desc_addr);
+    devemu_virtio_write(s->dev, DEVEMU_VIRTIO_QUEUE_DRIVER, 8, found.avail_addr);
+    devemu_virtio_write(s->dev, DEVEMU_VIRTIO_QUEUE_DEVICE, 8, found.used_addr);
+    devemu_virtio_write(s->dev, DEVEMU_VIRTIO_QUEUE_POSITION, 4, found.position);
+    devemu_virtio_write(s->dev, DEVEMU_VIRTIO_QUEUE_ENABLE, 2, 1);
+    if (devemu_virtio_read(s->dev, DEVEMU_VIRTIO_QUEUE_ENABLE, 2) != 1) {
         return "its size, place or position is not possible";
     }
     *ring = found;
@@ -214,10 +214,10 @@ static void stop(DevemuVhostUser *s, unsigned i)
     }
     devemu_device_drain(s->dev);
     select_queue(s, i);
-    used = (uint32_t)vhost_common_read(s, DEVEMU_VIRTIO_QUEUE_POSITION, 4) >> 16;
+    used = (uint32_t)devemu_virtio_read(s->dev, DEVEMU_VIRTIO_QUEUE_POSITION, 4) >> 16;
     ring->position = used | used << 16;
     ring->exact = true;
-    vhost_common_write(s, DEVEMU_VIRTIO_QUEUE_ENABLE, 2, 0);
+    devemu_virtio_write(s->dev, DEVEMU_VIRTIO_QUEUE_ENABLE, 2, 0);
     ring->running = false;
 }
 
@@ -446,7 +446,7 @@ const char *vhost_set_vring_num(DevemuVhostUser *s, const VhostMessage *m)
         return "the ring runs";
     }
     select_queue(s, ring->index);
-    if (num == 0 || num > vhost_common_read(s, DEVEMU_VIRTIO_QUEUE_MAX, 2)) {
+    if (num == 0 || num > devemu_virtio_read(s->dev, DEVEMU_VIRTIO_QUEUE_MAX, 2)) {
         return "the device has no queue of that size";
     }
     ring->num = num;
@@ -614,7 +614,7 @@ static void ring_init(VhostRing *ring, unsigned index)
 
 void vhost_rings_init(DevemuVhostUser *s)
 {
-    s->ring_count = (unsigned)vhost_common_read(s, DEVEMU_VIRTIO_NUM_QUEUES, 2);
+    s->ring_count = (unsigned)devemu_virtio_read(s->dev, DEVEMU_VIRTIO_NUM_QUEUES, 2);
     for (unsigned i = 0; i < s->ring_count; i++) {
         ring_init(&s->rings[i], i);
     }

@@ -13,8 +13,8 @@
 #define DEVEMU_SERVERS_VHOST_USER_H
 
 #include <devemu/vhost-user.h>
-#include <devemu/virtio.h>
 
+#include "../virtio.h"
 #include "server.h"
 
 /* --- the protocol ------------------------------------------------------------------ */
@@ -283,9 +283,6 @@ VhostHandler vhost_get_features, vhost_set_features, vhost_set_owner, vhost_rese
 VhostHandler vhost_get_protocol_features, vhost_set_protocol_features, vhost_get_queue_num;
 VhostHandler vhost_get_config, vhost_set_config;
 VhostHandler vhost_reset_device, vhost_set_status, vhost_get_status;
-/* A register of the device's bank COMMON. */
-uint64_t vhost_common_read(const DevemuVhostUser *s, unsigned at, unsigned size);
-void vhost_common_write(DevemuVhostUser *s, unsigned at, unsigned size, uint64_t value);
 /* Bring the device from reset to where a driver has agreed on features. */
 void vhost_begin(DevemuVhostUser *s);
 /* The device's state was loaded: what it has agreed on. */

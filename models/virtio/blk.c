@@ -171,14 +171,8 @@ bool blk_told(const struct virtio_blk *s)
 
 void blk_tell(struct virtio_blk *s)
 {
-    BlkConfig config;
-
-    if (!s->medium) {
-        return;
-    }
-    fill(s, &s->info, &config);
-    if (memcmp(&config, &s->config, sizeof(config)) != 0) {
-        s->config = config;
+    if (!blk_told(s)) {
+        fill(s, &s->info, &s->config);
         virtio_config_changed(&s->v);
     }
 }

@@ -306,7 +306,7 @@ Test(vhost_user, reset_device_disables_and_forgets)
     cr_assert(vc_do(c, VHOST_USER_RESET_DEVICE, NULL, 0));
     cr_assert_not(c->server->rings[0].running);
     cr_assert_not(c->server->rings[0].enabled);
-    cr_assert_eq(vhost_common_read(c->server, DEVEMU_VIRTIO_DEVICE_STATUS, 1), 0);
+    cr_assert_eq(devemu_virtio_read(c->server->dev, DEVEMU_VIRTIO_DEVICE_STATUS, 1), 0);
 
     /* And it can be used anew. */
     memset(vc_ring(c, 0), 0, VC_RING_BYTES);
