@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -33,6 +32,15 @@ static bool allowed(ServerLog *log)
     return true;
 }
 
+void server_log(ServerLog *log, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    server_log_va(log, format, args);
+    va_end(args);
+}
+
 void server_log_va(ServerLog *log, const char *format, va_list args)
 {
     g_autofree char *text = NULL;
@@ -43,14 +51,6 @@ void server_log_va(ServerLog *log, const char *format, va_list args)
         line = g_strdup_printf("%s: %s: %s", log->what, log->label, text);
         log->sink(log->opaque, line);
     }
-}
-
-void server_timer_set(int timer, uint64_t when_ns)
-{
-    const struct itimerspec at = {.it_value = {.tv_sec = (time_t)(when_ns / 1000000000),
-                                               .tv_nsec = (long)(when_ns % 1000000000)}};
-
-    timerfd_settime(timer, TFD_TIMER_ABSTIME, &at, NULL);
 }
 
 /* An anonymous file has no type. */

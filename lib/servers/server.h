@@ -121,7 +121,7 @@ void server_file_unmap(ServerFiles *files, ServerFile *file);
 /* Did a file shrink under us? */
 bool server_files_broken(ServerFiles *files);
 
-/* --- server-log.c: one line for people, and time ----------------------------------- */
+/* --- server-log.c: one line for people, and the time ----------------------------------- */
 
 typedef void ServerLogSink(void *opaque, const char *text);
 
@@ -137,9 +137,44 @@ typedef struct ServerLog {
 /* Nanoseconds of the monotonic clock. */
 uint64_t server_now(void);
 /* At a limited rate. */
+void server_log(ServerLog *log, const char *format, ...) G_GNUC_PRINTF(2, 3);
 void server_log_va(ServerLog *log, const char *format, va_list args) G_GNUC_PRINTF(2, 0);
-/* Let a timerfd end a sleep at a moment: a GMainContext sleeps whole milliseconds. */
-void server_timer_set(int timer, uint64_t when_ns);
+
+/* --- server-loop.c: the part of a GSource that all servers have --------------------- */
+
+/* Clients come one after the other; time is a timerfd, since a GMainContext sleeps whole
+ * milliseconds, and that is set only when a moment is earlier than what it is set to. */
+typedef struct ServerLoop {
+    GSource *source; /* NULL: none yet */
+    gpointer listener_tag, client_tag, timer_tag;
+    int timer;          /* -1: none yet */
+    bool stalled;       /* the socket is full: nothing is taken in until it has room */
+    uint64_t armed_ns;  /* what the timer is set to */
+    uint64_t listen_ns; /* when to look for clients again, after a failure; or DEVEMU_NEVER */
+} ServerLoop;
+
+void server_loop_init(ServerLoop *loop);
+/* source is taken over, whether or not it can be done, and attached; what is its name, and the
+ * protocol's. */
+bool server_loop_open(ServerLoop *loop, GSource *source, const ServerSocket *socket,
+                      const char *what, GMainContext *context, GError **error);
+void server_loop_close(ServerLoop *loop);
+/* Did something come at this descriptor? tag may be NULL. */
+GIOCondition server_loop_query(const ServerLoop *loop, gpointer tag);
+/* Take a client. While there is one, the next one waits; also while this process can open no more
+ * files. */
+void server_loop_accept(ServerLoop *loop, ServerSocket *socket, ServerLog *log);
+/* The client is gone; the next is heard after server_loop_listen(). */
+void server_loop_forget(ServerLoop *loop, ServerSocket *socket);
+void server_loop_listen(ServerLoop *loop, const ServerSocket *socket);
+/* Send what waits; while the socket is full, nothing more is taken in. */
+void server_loop_push(ServerLoop *loop, const ServerSocket *socket, ServerStream *stream);
+/* Has the moment come? Else the timer will say so. */
+bool server_loop_due(ServerLoop *loop, uint64_t when_ns);
+/* The timer, if it has run out, is to be set again. */
+void server_loop_woke(ServerLoop *loop);
+/* Clients are looked for again, if it is time. */
+void server_loop_again(ServerLoop *loop, const ServerSocket *socket, uint64_t now_ns);
 
 /* --- eventfds that the client gives ------------------------------------------------ */
 

@@ -41,7 +41,7 @@ static void add(DevemuVfioUser *s, unsigned region, const DevemuReg *reg, unsign
     bell->size = size;
     bell->index = index;
     bell->at = reg->at + (uint64_t)index * (reg->stride ? reg->stride : size);
-    bell->tag = g_source_add_unix_fd(s->source, bell->fd, vfio_stopped(s) ? 0 : G_IO_IN);
+    bell->tag = g_source_add_unix_fd(s->loop.source, bell->fd, vfio_stopped(s) ? 0 : G_IO_IN);
     s->doorbell_count++;
 }
 
@@ -68,7 +68,7 @@ static void make(DevemuVfioUser *s, unsigned region)
 void vfio_doorbells_clear(DevemuVfioUser *s)
 {
     for (unsigned i = 0; i < s->doorbell_count; i++) {
-        g_source_remove_unix_fd(s->source, s->doorbells[i].tag);
+        g_source_remove_unix_fd(s->loop.source, s->doorbells[i].tag);
         close(s->doorbells[i].fd);
     }
     s->doorbell_count = 0;
@@ -78,7 +78,7 @@ void vfio_doorbells_clear(DevemuVfioUser *s)
 bool vfio_doorbells_rung(const DevemuVfioUser *s)
 {
     for (unsigned i = 0; i < s->doorbell_count; i++) {
-        if (g_source_query_unix_fd(s->source, s->doorbells[i].tag)) {
+        if (g_source_query_unix_fd(s->loop.source, s->doorbells[i].tag)) {
             return true;
         }
     }
@@ -88,7 +88,7 @@ bool vfio_doorbells_rung(const DevemuVfioUser *s)
 void vfio_doorbells_watch(DevemuVfioUser *s, bool on)
 {
     for (unsigned i = 0; i < s->doorbell_count; i++) {
-        g_source_modify_unix_fd(s->source, s->doorbells[i].tag, on ? G_IO_IN : 0);
+        g_source_modify_unix_fd(s->loop.source, s->doorbells[i].tag, on ? G_IO_IN : 0);
     }
 }
 

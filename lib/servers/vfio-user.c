@@ -3,8 +3,7 @@
  * vfio-user.c: the life of a server: one GSource for its socket, its client and its device's time.
  *
  * A dispatch is one receive, of all that is there up to a bound, and one send. Time is the
- * monotonic clock; the next deadline is a timerfd, since a GMainContext sleeps whole milliseconds,
- * and that is set only when the deadline is earlier than what it is set to.
+ * monotonic clock.
  */
 #define _GNU_SOURCE
 #include "vfio-user.h"
@@ -12,11 +11,7 @@
 #include "../../buses/pci/pci.h"
 #include "../backends/options.h"
 
-#include <sys/timerfd.h>
 #include <unistd.h>
-
-/* After a failed accept(). */
-#define LISTEN_AGAIN_NS 100000000
 
 /* While both sides spin, the other sources of the context get their turn after so many receives. */
 #define SPIN_ROUNDS 64
@@ -95,61 +90,18 @@ static const DevemuHostOps host_ops = {
 
 /* --- the client -------------------------------------------------------------------- */
 
-static void watch_client(DevemuVfioUser *s)
-{
-    s->client_tag = g_source_add_unix_fd(s->source, s->socket.client, G_IO_IN);
-    s->stalled = false;
-}
-
-static void watch_listener(DevemuVfioUser *s, bool on)
-{
-    if (on && s->socket.listener >= 0) {
-        s->listener_tag = g_source_add_unix_fd(s->source, s->socket.listener, G_IO_IN);
-    } else if (!on && s->listener_tag) {
-        g_source_remove_unix_fd(s->source, s->listener_tag);
-        s->listener_tag = NULL;
-    }
-}
-
-/* While there is a client, the next one waits; also while this process can open no more files. */
-static void accept_client(DevemuVfioUser *s)
-{
-    if (server_socket_accept(&s->socket) >= 0) {
-        watch_listener(s, false);
-        watch_client(s);
-    } else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
-        vfio_log(s, "cannot take a client: %s", g_strerror(errno));
-        watch_listener(s, false);
-        s->listen_ns = server_now() + LISTEN_AGAIN_NS;
-    }
-}
-
 /* What was the client's goes back, and the device is as it was before it. */
 static void forget_client(DevemuVfioUser *s)
 {
     vfio_doorbells_clear(s);
-    g_source_remove_unix_fd(s->source, s->client_tag);
-    s->client_tag = NULL;
-    close(s->socket.client);
-    s->socket.client = -1;
+    server_loop_forget(&s->loop, &s->socket);
     vfio_work_clear(s);
     vfio_message_reset(s);
     vfio_maps_clear(s);
     vfio_irqs_clear(s);
     vfio_dirty_clear(s);
     vfio_reset(s);
-    watch_listener(s, true);
-}
-
-/* Send what waits; while the socket is full, nothing more is taken in. */
-static void push(DevemuVfioUser *s)
-{
-    bool stalled = !server_stream_send(&s->stream, s->socket.client) && !s->stream.left;
-
-    if (stalled != s->stalled) {
-        s->stalled = stalled;
-        g_source_modify_unix_fd(s->source, s->client_tag, stalled ? G_IO_OUT : G_IO_IN);
-    }
+    server_loop_listen(&s->loop, &s->socket);
 }
 
 static bool lost(const DevemuVfioUser *s)
@@ -162,8 +114,8 @@ static void pump(DevemuVfioUser *s)
 {
     do {
         vfio_process(s);
-        push(s);
-    } while (!s->stalled && !lost(s) && !vfio_hungry(s));
+        server_loop_push(&s->loop, &s->socket, &s->stream);
+    } while (!s->loop.stalled && !lost(s) && !vfio_hungry(s));
 }
 
 /* While an event waits for memory, time does. */
@@ -171,13 +123,13 @@ static uint64_t next_moment(const DevemuVfioUser *s)
 {
     uint64_t deadline_ns = vfio_work_pending(s) ? DEVEMU_NEVER : s->deadline_ns;
 
-    return MIN(MIN(deadline_ns, s->refire_ns), s->listen_ns);
+    return MIN(MIN(deadline_ns, s->refire_ns), s->loop.listen_ns);
 }
 
 /* Has an event put something in the way out that was not the client's doing? */
 static bool must_push(const DevemuVfioUser *s)
 {
-    return s->socket.client >= 0 && !s->stalled && server_stream_must_send(&s->stream);
+    return s->socket.client >= 0 && !s->loop.stalled && server_stream_must_send(&s->stream);
 }
 
 /* One receive; or, with the option "spin", one after the other until none has come for so long. */
@@ -187,7 +139,7 @@ static void serve_client(DevemuVfioUser *s)
     unsigned rounds = 0;
 
     pump(s);
-    while (!s->stalled && !lost(s)) {
+    while (!s->loop.stalled && !lost(s)) {
         bool came = vfio_receive(s);
 
         if (came) {
@@ -211,7 +163,7 @@ static void serve_client(DevemuVfioUser *s)
 /* What the client sent before it rang is done before. */
 static void serve_doorbells(DevemuVfioUser *s)
 {
-    for (unsigned i = 0; i < SPIN_ROUNDS && !s->stalled && !lost(s) && vfio_receive(s); i++) {
+    for (unsigned i = 0; i < SPIN_ROUNDS && !s->loop.stalled && !lost(s) && vfio_receive(s); i++) {
         pump(s);
     }
     if (!lost(s)) {
@@ -238,7 +190,6 @@ static bool over(DevemuVfioUser *s)
 static gboolean source_prepare(GSource *source, gint *ret_timeout)
 {
     DevemuVfioUser *s = server_of(source);
-    uint64_t when_ns = next_moment(s);
 
     *ret_timeout = -1;
     if (s->inside) {
@@ -247,22 +198,7 @@ static gboolean source_prepare(GSource *source, gint *ret_timeout)
     if (over(s) || must_push(s)) {
         return TRUE;
     }
-    if (when_ns == DEVEMU_NEVER) {
-        return FALSE;
-    }
-    if (when_ns <= server_now()) {
-        return TRUE;
-    }
-    if (when_ns < s->armed_ns) {
-        s->armed_ns = when_ns;
-        server_timer_set(s->timer, when_ns);
-    }
-    return FALSE;
-}
-
-static GIOCondition query(const DevemuVfioUser *s, gpointer tag)
-{
-    return tag ? g_source_query_unix_fd(s->source, tag) : 0;
+    return server_loop_due(&s->loop, next_moment(s));
 }
 
 static gboolean source_check(GSource *source)
@@ -273,29 +209,23 @@ static gboolean source_check(GSource *source)
     if (s->inside) {
         return FALSE;
     }
-    return query(s, s->client_tag) || query(s, s->listener_tag) || query(s, s->timer_tag) ||
-           must_push(s) || vfio_doorbells_rung(s) ||
-           (when_ns != DEVEMU_NEVER && when_ns <= server_now());
+    return server_loop_query(&s->loop, s->loop.client_tag) ||
+           server_loop_query(&s->loop, s->loop.listener_tag) ||
+           server_loop_query(&s->loop, s->loop.timer_tag) || must_push(s) ||
+           vfio_doorbells_rung(s) || (when_ns != DEVEMU_NEVER && when_ns <= server_now());
 }
 
 static void tick(DevemuVfioUser *s)
 {
-    uint64_t now, expirations;
+    uint64_t now;
 
-    if (query(s, s->timer_tag)) {
-        ssize_t got G_GNUC_UNUSED = read(s->timer, &expirations, sizeof(expirations));
-
-        s->armed_ns = DEVEMU_NEVER;
-    }
+    server_loop_woke(&s->loop);
     if (next_moment(s) == DEVEMU_NEVER) {
         return;
     }
     now = server_now();
     vfio_irqs_refire(s, now);
-    if (s->listen_ns <= now) {
-        s->listen_ns = DEVEMU_NEVER;
-        watch_listener(s, true);
-    }
+    server_loop_again(&s->loop, &s->socket, now);
     if (s->deadline_ns <= now && !vfio_work_pending(s)) {
         vfio_work_run(s);
     }
@@ -308,9 +238,9 @@ static gboolean source_dispatch(GSource *source, GSourceFunc callback, gpointer 
     (void)callback;
     (void)user_data;
     s->inside = true;
-    if (query(s, s->listener_tag)) {
-        accept_client(s);
-    } else if (query(s, s->client_tag)) {
+    if (server_loop_query(&s->loop, s->loop.listener_tag)) {
+        server_loop_accept(&s->loop, &s->socket, &s->log);
+    } else if (server_loop_query(&s->loop, s->loop.client_tag)) {
         serve_client(s);
     }
     if (vfio_doorbells_rung(s)) {
@@ -318,7 +248,7 @@ static gboolean source_dispatch(GSource *source, GSourceFunc callback, gpointer 
     }
     tick(s);
     if (must_push(s)) {
-        push(s);
+        server_loop_push(&s->loop, &s->socket, &s->stream);
     }
     if (over(s)) {
         forget_client(s);
@@ -335,26 +265,10 @@ static GSourceFuncs source_funcs = {
 
 static bool source_new(DevemuVfioUser *s, GMainContext *context, GError **error)
 {
-    s->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-    if (s->timer < 0) {
-        g_set_error(error, DEVEMU_ERROR, DEVEMU_ERROR_BACKEND, "vfio-user: cannot make a timer: %s",
-                    g_strerror(errno));
-        return false;
-    }
-    s->source = g_source_new(&source_funcs, sizeof(VfioSource));
-    ((VfioSource *)s->source)->server = s;
-    g_source_set_name(s->source, "vfio-user");
-    /* Else GLib takes the descriptors out of the poll and back in at each dispatch, and wakes the
-     * loop for each: two system calls a descriptor. `inside` guards instead. */
-    g_source_set_can_recurse(s->source, TRUE);
-    s->timer_tag = g_source_add_unix_fd(s->source, s->timer, G_IO_IN);
-    if (s->socket.client >= 0) {
-        watch_client(s);
-    } else {
-        watch_listener(s, true);
-    }
-    g_source_attach(s->source, context);
-    return true;
+    GSource *source = g_source_new(&source_funcs, sizeof(VfioSource));
+
+    ((VfioSource *)source)->server = s;
+    return server_loop_open(&s->loop, source, &s->socket, "vfio-user", context, error);
 }
 
 /* --- life -------------------------------------------------------------------------- */
@@ -393,8 +307,8 @@ DevemuVfioUser *devemu_vfio_user_new(DevemuDevice *dev, const char *address, GMa
     s = g_new0(DevemuVfioUser, 1);
     s->socket = (ServerSocket){.what = "vfio-user", .listener = -1, .client = -1};
     s->log = (ServerLog){.what = "vfio-user", .tokens = DEVEMU_LOG_BURST};
-    s->timer = -1;
-    s->deadline_ns = s->refire_ns = s->armed_ns = s->listen_ns = DEVEMU_NEVER;
+    server_loop_init(&s->loop);
+    s->deadline_ns = s->refire_ns = DEVEMU_NEVER;
     if (!read_address(s, address, error) || !source_new(s, context, error)) {
         if (function != dev) {
             devemu_bus_unplug(dev);
@@ -426,14 +340,8 @@ void devemu_vfio_user_free(DevemuVfioUser *s)
         devemu_device_free(s->function);
         server_files_finish(&s->files);
     }
-    if (s->source) {
-        g_source_destroy(s->source);
-        g_source_unref(s->source);
-    }
+    server_loop_close(&s->loop);
     server_socket_close(&s->socket);
-    if (s->timer >= 0) {
-        close(s->timer);
-    }
     server_stream_finish(&s->stream);
     g_free(s->log.label);
     g_free(s);

@@ -202,8 +202,8 @@ typedef struct VfioPeer {
 
 struct DevemuVfioUser {
     DevemuDevice *function; /* owned */
-    GSource *source;
-    bool inside; /* its dispatch */
+    ServerLoop loop;
+    bool inside; /* the dispatch of its source */
     ServerLog log;
 
     /* options */
@@ -212,14 +212,8 @@ struct DevemuVfioUser {
 
     /* the socket */
     ServerSocket socket;
-    gpointer listener_tag, client_tag;
-    bool stalled; /* the socket is full: nothing is taken in until it has room */
 
     /* time */
-    int timer;
-    gpointer timer_tag;
-    uint64_t armed_ns;  /* what the timer is set to */
-    uint64_t listen_ns; /* when to look for clients again, after a failure; or DEVEMU_NEVER */
     uint64_t deadline_ns;
 
     /* the connection */

@@ -16,7 +16,7 @@
 void vhost_channel_clear(DevemuVhostUser *s)
 {
     if (s->channel_tag) {
-        g_source_remove_unix_fd(s->source, s->channel_tag);
+        g_source_remove_unix_fd(s->loop.source, s->channel_tag);
         s->channel_tag = NULL;
     }
     if (s->channel >= 0) {
@@ -44,7 +44,7 @@ const char *vhost_set_backend_req_fd(DevemuVhostUser *s, const VhostMessage *m)
     vhost_channel_clear(s);
     s->channel = m->fds[0];
     m->fds[0] = -1;
-    s->channel_tag = g_source_add_unix_fd(s->source, s->channel, G_IO_IN);
+    s->channel_tag = g_source_add_unix_fd(s->loop.source, s->channel, G_IO_IN);
     return NULL;
 }
 
@@ -94,7 +94,8 @@ static void push(DevemuVhostUser *s)
         vhost_channel_clear(s);
     } else if (stalled != s->channel_stalled) {
         s->channel_stalled = stalled;
-        g_source_modify_unix_fd(s->source, s->channel_tag, stalled ? G_IO_IN | G_IO_OUT : G_IO_IN);
+        g_source_modify_unix_fd(s->loop.source, s->channel_tag,
+                                stalled ? G_IO_IN | G_IO_OUT : G_IO_IN);
     }
 }
 
@@ -120,7 +121,7 @@ void vhost_channel_config(DevemuVhostUser *s)
 
 void vhost_channel_serve(DevemuVhostUser *s)
 {
-    if (s->channel_tag == NULL || !g_source_query_unix_fd(s->source, s->channel_tag)) {
+    if (s->channel_tag == NULL || !g_source_query_unix_fd(s->loop.source, s->channel_tag)) {
         return;
     }
     if (server_stream_receive(&s->requests, s->channel, 0)) {

@@ -32,7 +32,7 @@ static void event_clear(VhostEvent *event)
 static void unwatch(DevemuVhostUser *s, VhostRing *ring)
 {
     if (ring->kick_tag) {
-        g_source_remove_unix_fd(s->source, ring->kick_tag);
+        g_source_remove_unix_fd(s->loop.source, ring->kick_tag);
         ring->kick_tag = NULL;
     }
 }
@@ -379,7 +379,7 @@ void vhost_host_msi(void *host, uint64_t addr, uint32_t data)
 
 static bool kicked(const DevemuVhostUser *s, const VhostRing *ring)
 {
-    return ring->kick_tag && g_source_query_unix_fd(s->source, ring->kick_tag);
+    return ring->kick_tag && g_source_query_unix_fd(s->loop.source, ring->kick_tag);
 }
 
 bool vhost_rings_kicked(const DevemuVhostUser *s)
@@ -533,7 +533,7 @@ const char *vhost_set_vring_kick(DevemuVhostUser *s, const VhostMessage *m)
     ring->kicked = true;
     ring->failed = false;
     if (event.fd >= 0) {
-        ring->kick_tag = g_source_add_unix_fd(s->source, event.fd, G_IO_IN);
+        ring->kick_tag = g_source_add_unix_fd(s->loop.source, event.fd, G_IO_IN);
     }
     vhost_rings_update(s);
     return NULL;

@@ -21,7 +21,7 @@ enum {
 static void close_fd(DevemuVhostUser *s)
 {
     if (s->state.tag) {
-        g_source_remove_unix_fd(s->source, s->state.tag);
+        g_source_remove_unix_fd(s->loop.source, s->state.tag);
         s->state.tag = NULL;
     }
     if (s->state.fd >= 0) {
@@ -174,7 +174,7 @@ static const char *begin(DevemuVhostUser *s, const VhostMessage *m)
     m->fds[0] = -1;
     s->state.loading = direction == DIRECTION_LOAD;
     s->state.tag =
-        g_source_add_unix_fd(s->source, s->state.fd, s->state.loading ? G_IO_IN : G_IO_OUT);
+        g_source_add_unix_fd(s->loop.source, s->state.fd, s->state.loading ? G_IO_IN : G_IO_OUT);
     if (s->state.loading) {
         s->state.bytes = g_byte_array_new();
     } else {
@@ -206,7 +206,7 @@ const char *vhost_check_device_state(DevemuVhostUser *s, const VhostMessage *m)
 
 void vhost_state_serve(DevemuVhostUser *s)
 {
-    if (s->state.tag == NULL || !g_source_query_unix_fd(s->source, s->state.tag)) {
+    if (s->state.tag == NULL || !g_source_query_unix_fd(s->loop.source, s->state.tag)) {
         return;
     }
     if (s->state.loading) {

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * vhost-user.c: the life of a server: one GSource for its socket, its client, the rings' kicks and
- * its device's time. Time is the monotonic clock; the next deadline is a timerfd, as in
- * vfio-user.c.
+ * its device's time, which is the monotonic clock.
  */
 #define _GNU_SOURCE
 #include "vhost-user.h"
@@ -10,11 +9,7 @@
 #include "../backends/options.h"
 
 #include <sched.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
-
-/* After a failed accept(). */
-#define LISTEN_AGAIN_NS 100000000
 
 /* While rings are polled, the other sources of the context get their turn after so long; and the
  * clock is read once for so many looks that found nothing. */
@@ -86,37 +81,6 @@ static const DevemuHostOps host_ops = {
     .deadline = host_deadline,
     .log = host_log,
 };
-
-/* --- the client -------------------------------------------------------------------- */
-
-static void watch_client(DevemuVhostUser *s)
-{
-    s->client_tag = g_source_add_unix_fd(s->source, s->socket.client, G_IO_IN);
-    s->stalled = false;
-}
-
-static void watch_listener(DevemuVhostUser *s, bool on)
-{
-    if (on && s->socket.listener >= 0) {
-        s->listener_tag = g_source_add_unix_fd(s->source, s->socket.listener, G_IO_IN);
-    } else if (!on && s->listener_tag) {
-        g_source_remove_unix_fd(s->source, s->listener_tag);
-        s->listener_tag = NULL;
-    }
-}
-
-/* While there is a client, the next one waits; also while this process can open no more files. */
-static void accept_client(DevemuVhostUser *s)
-{
-    if (server_socket_accept(&s->socket) >= 0) {
-        watch_listener(s, false);
-        watch_client(s);
-    } else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
-        vhost_log(s, "cannot take a client: %s", g_strerror(errno));
-        watch_listener(s, false);
-        s->listen_ns = server_now() + LISTEN_AGAIN_NS;
-    }
-}
 
 /* --- polling ----------------------------------------------------------------------- */
 
@@ -190,23 +154,9 @@ static void clear(DevemuVhostUser *s)
 
 static void forget_client(DevemuVhostUser *s)
 {
-    g_source_remove_unix_fd(s->source, s->client_tag);
-    s->client_tag = NULL;
-    close(s->socket.client);
-    s->socket.client = -1;
+    server_loop_forget(&s->loop, &s->socket);
     clear(s);
-    watch_listener(s, true);
-}
-
-/* Send what waits; while the socket is full, nothing more is taken in. */
-static void push(DevemuVhostUser *s)
-{
-    bool stalled = !server_stream_send(&s->stream, s->socket.client) && !s->stream.left;
-
-    if (stalled != s->stalled) {
-        s->stalled = stalled;
-        g_source_modify_unix_fd(s->source, s->client_tag, stalled ? G_IO_OUT : G_IO_IN);
-    }
+    server_loop_listen(&s->loop, &s->socket);
 }
 
 static bool lost(const DevemuVhostUser *s)
@@ -217,13 +167,13 @@ static bool lost(const DevemuVhostUser *s)
 /* One receive; what is whole is handled, and what comes of it sent. */
 static void serve_client(DevemuVhostUser *s)
 {
-    if (!s->stalled) {
+    if (!s->loop.stalled) {
         vhost_receive(s);
     }
     do {
         vhost_process(s);
-        push(s);
-    } while (!s->stalled && !lost(s) && !vhost_hungry(s));
+        server_loop_push(&s->loop, &s->socket, &s->stream);
+    } while (!s->loop.stalled && !lost(s) && !vhost_hungry(s));
 }
 
 /* --- the source -------------------------------------------------------------------- */
@@ -235,7 +185,7 @@ static DevemuVhostUser *server_of(GSource *source)
 
 static uint64_t next_moment(const DevemuVhostUser *s)
 {
-    return MIN(s->deadline_ns, s->listen_ns);
+    return MIN(s->deadline_ns, s->loop.listen_ns);
 }
 
 /* Memory can fail at any of the device's events, those of its backends, too. */
@@ -250,7 +200,6 @@ static bool over(DevemuVhostUser *s)
 static gboolean source_prepare(GSource *source, gint *ret_timeout)
 {
     DevemuVhostUser *s = server_of(source);
-    uint64_t when_ns = next_moment(s);
 
     *ret_timeout = -1;
     if (s->inside) {
@@ -259,22 +208,7 @@ static gboolean source_prepare(GSource *source, gint *ret_timeout)
     if (over(s) || s->spinning) {
         return TRUE;
     }
-    if (when_ns == DEVEMU_NEVER) {
-        return FALSE;
-    }
-    if (when_ns <= server_now()) {
-        return TRUE;
-    }
-    if (when_ns < s->armed_ns) {
-        s->armed_ns = when_ns;
-        server_timer_set(s->timer, when_ns);
-    }
-    return FALSE;
-}
-
-static GIOCondition query(const DevemuVhostUser *s, gpointer tag)
-{
-    return tag ? g_source_query_unix_fd(s->source, tag) : 0;
+    return server_loop_due(&s->loop, next_moment(s));
 }
 
 static gboolean source_check(GSource *source)
@@ -285,28 +219,24 @@ static gboolean source_check(GSource *source)
     if (s->inside) {
         return FALSE;
     }
-    return query(s, s->client_tag) || query(s, s->listener_tag) || query(s, s->timer_tag) ||
-           query(s, s->channel_tag) || query(s, s->state.tag) || vhost_rings_kicked(s) ||
-           s->spinning || (when_ns != DEVEMU_NEVER && when_ns <= server_now());
+    return server_loop_query(&s->loop, s->loop.client_tag) ||
+           server_loop_query(&s->loop, s->loop.listener_tag) ||
+           server_loop_query(&s->loop, s->loop.timer_tag) ||
+           server_loop_query(&s->loop, s->channel_tag) ||
+           server_loop_query(&s->loop, s->state.tag) || vhost_rings_kicked(s) || s->spinning ||
+           (when_ns != DEVEMU_NEVER && when_ns <= server_now());
 }
 
 static void tick(DevemuVhostUser *s)
 {
-    uint64_t now, expirations;
+    uint64_t now;
 
-    if (query(s, s->timer_tag)) {
-        ssize_t got G_GNUC_UNUSED = read(s->timer, &expirations, sizeof(expirations));
-
-        s->armed_ns = DEVEMU_NEVER;
-    }
+    server_loop_woke(&s->loop);
     if (next_moment(s) == DEVEMU_NEVER) {
         return;
     }
     now = server_now();
-    if (s->listen_ns <= now) {
-        s->listen_ns = DEVEMU_NEVER;
-        watch_listener(s, true);
-    }
+    server_loop_again(&s->loop, &s->socket, now);
     if (s->deadline_ns <= now) {
         devemu_device_run(s->dev);
     }
@@ -321,9 +251,9 @@ static gboolean source_dispatch(GSource *source, GSourceFunc callback, gpointer 
     (void)callback;
     (void)user_data;
     s->inside = true;
-    if (query(s, s->listener_tag)) {
-        accept_client(s);
-    } else if (query(s, s->client_tag)) {
+    if (server_loop_query(&s->loop, s->loop.listener_tag)) {
+        server_loop_accept(&s->loop, &s->socket, &s->log);
+    } else if (server_loop_query(&s->loop, s->loop.client_tag)) {
         serve_client(s);
     }
     if (!lost(s)) {
@@ -350,25 +280,10 @@ static GSourceFuncs source_funcs = {
 
 static bool source_new(DevemuVhostUser *s, GMainContext *context, GError **error)
 {
-    s->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-    if (s->timer < 0) {
-        g_set_error(error, DEVEMU_ERROR, DEVEMU_ERROR_BACKEND,
-                    "vhost-user: cannot make a timer: %s", g_strerror(errno));
-        return false;
-    }
-    s->source = g_source_new(&source_funcs, sizeof(VhostSource));
-    ((VhostSource *)s->source)->server = s;
-    g_source_set_name(s->source, "vhost-user");
-    /* See vfio-user.c. */
-    g_source_set_can_recurse(s->source, TRUE);
-    s->timer_tag = g_source_add_unix_fd(s->source, s->timer, G_IO_IN);
-    if (s->socket.client >= 0) {
-        watch_client(s);
-    } else {
-        watch_listener(s, true);
-    }
-    g_source_attach(s->source, context);
-    return true;
+    GSource *source = g_source_new(&source_funcs, sizeof(VhostSource));
+
+    ((VhostSource *)source)->server = s;
+    return server_loop_open(&s->loop, source, &s->socket, "vhost-user", context, error);
 }
 
 /* --- life -------------------------------------------------------------------------- */
@@ -396,8 +311,9 @@ DevemuVhostUser *devemu_vhost_user_new(DevemuDevice *dev, const char *address,
     s = g_new0(DevemuVhostUser, 1);
     s->socket = (ServerSocket){.what = "vhost-user", .listener = -1, .client = -1};
     s->log = (ServerLog){.what = "vhost-user", .tokens = DEVEMU_LOG_BURST};
-    s->timer = s->channel = s->dirty.fd = s->state.fd = s->inflight_fd = -1;
-    s->deadline_ns = s->armed_ns = s->listen_ns = DEVEMU_NEVER;
+    s->channel = s->dirty.fd = s->state.fd = s->inflight_fd = -1;
+    server_loop_init(&s->loop);
+    s->deadline_ns = DEVEMU_NEVER;
     if (!read_address(s, address, error) || !source_new(s, context, error)) {
         devemu_vhost_user_free(s);
         return NULL;
@@ -422,14 +338,8 @@ void devemu_vhost_user_free(DevemuVhostUser *s)
         devemu_device_free(s->dev);
         server_files_finish(&s->files);
     }
-    if (s->source) {
-        g_source_destroy(s->source);
-        g_source_unref(s->source);
-    }
+    server_loop_close(&s->loop);
     server_socket_close(&s->socket);
-    if (s->timer >= 0) {
-        close(s->timer);
-    }
     server_stream_finish(&s->stream);
     server_stream_finish(&s->requests);
     g_free(s->log.label);

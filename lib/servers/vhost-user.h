@@ -190,22 +190,16 @@ typedef struct VhostState {
 
 struct DevemuVhostUser {
     DevemuDevice *dev; /* owned */
-    GSource *source;
-    bool inside; /* its dispatch */
+    ServerLoop loop;
+    bool inside; /* the dispatch of its source */
     ServerLog log;
 
     /* options */
     uint64_t spin_us;
 
     ServerSocket socket;
-    gpointer listener_tag, client_tag;
-    bool stalled; /* the socket is full: nothing is taken in until it has room */
 
     /* time */
-    int timer;
-    gpointer timer_tag;
-    uint64_t armed_ns;  /* what the timer is set to */
-    uint64_t listen_ns; /* when to look for clients again, after a failure; or DEVEMU_NEVER */
     uint64_t deadline_ns;
     bool spinning;    /* rings are looked at, and do not ask for kicks */
     uint64_t busy_ns; /* when there was something in them last */

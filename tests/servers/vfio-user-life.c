@@ -294,7 +294,7 @@ Test(vfio_user_life, two_devices_on_one_context_do_not_disturb_each_other)
     client_write(d, CONFIG, REG_COMMAND, 2, 7);
     /* One asks and does not read. */
     access_payload(payload, 1, 0, 4096);
-    while (!c->server->stalled) {
+    while (!c->server->loop.stalled) {
         uint8_t message[32] = {1};
 
         server_put16(message + 2, VFIO_USER_REGION_READ);

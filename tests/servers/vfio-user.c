@@ -577,13 +577,13 @@ Test(vfio_user, a_client_that_does_not_read_is_not_read_from)
         cr_assert_lt(sent, 100000);
         client_run(c);
     }
-    cr_assert(c->server->stalled);
+    cr_assert(c->server->loop.stalled);
     cr_assert_leq(c->server->stream.out_size, VFIO_OUT_LIMIT + 4096 + 32);
     for (unsigned i = 0; i < sent; i++) {
         client_receive(c);
         cr_assert_eq(c->reply_len, 32 + 4096);
     }
-    cr_assert_not(c->server->stalled);
+    cr_assert_not(c->server->loop.stalled);
     cr_assert_eq(client_read(c, BAR0, TOY_VALUE, 4), 0);
     client_free(c);
 }
