@@ -11,6 +11,7 @@
  */
 #define _GNU_SOURCE
 #include "../../lib/servers/vfio-user.h"
+#include "../../tests/servers/send-fds.h"
 
 #include <devemu/list.h>
 #include <fcntl.h>
@@ -230,26 +231,10 @@ static void print(const Fuzz *f, const uint8_t *bytes, size_t len, unsigned fd_c
 
 static void put_out(Fuzz *f, const uint8_t *bytes, size_t len, const int *fds, unsigned fd_count)
 {
-    union {
-        struct cmsghdr align;
-        uint8_t bytes[CMSG_SPACE(8 * sizeof(int))];
-    } control = {.bytes = {0}};
     struct iovec iov = {(void *)(uintptr_t)bytes, len};
-    struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
 
     print(f, bytes, len, fd_count);
-    if (fd_count) {
-        struct cmsghdr *cmsg;
-
-        message.msg_control = control.bytes;
-        message.msg_controllen = CMSG_SPACE(fd_count * sizeof(int));
-        cmsg = CMSG_FIRSTHDR(&message);
-        cmsg->cmsg_level = SOL_SOCKET;
-        cmsg->cmsg_type = SCM_RIGHTS;
-        cmsg->cmsg_len = CMSG_LEN(fd_count * sizeof(int));
-        memcpy(CMSG_DATA(cmsg), fds, fd_count * sizeof(int));
-    }
-    if (sendmsg(f->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 && f->verbose) {
+    if (send_fds(f->fd, &iov, 1, fds, fd_count, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 && f->verbose) {
         fprintf(stderr, "not taken\n");
     }
 }

@@ -11,6 +11,7 @@
  */
 #define _GNU_SOURCE
 #include "../../lib/servers/vhost-user.h"
+#include "../../tests/servers/send-fds.h"
 
 #include <devemu/backends.h>
 #include <devemu/list.h>
@@ -213,30 +214,14 @@ static void turn(Fuzz *f)
 
 static void put_out(Fuzz *f, const uint8_t *bytes, size_t len, const int *fds, unsigned fd_count)
 {
-    union {
-        struct cmsghdr align;
-        uint8_t bytes[CMSG_SPACE(32 * sizeof(int))];
-    } control = {.bytes = {0}};
     struct iovec iov = {(void *)(uintptr_t)bytes, len};
-    struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
     ssize_t sent G_GNUC_UNUSED;
 
     if (f->verbose) {
         fprintf(stderr, "request %u, %zu bytes, %u descriptors\n",
                 len >= 4 ? server_get32(bytes) : 0, len, fd_count);
     }
-    if (fd_count) {
-        struct cmsghdr *c;
-
-        message.msg_control = control.bytes;
-        message.msg_controllen = CMSG_SPACE(fd_count * sizeof(int));
-        c = CMSG_FIRSTHDR(&message);
-        c->cmsg_level = SOL_SOCKET;
-        c->cmsg_type = SCM_RIGHTS;
-        c->cmsg_len = CMSG_LEN(fd_count * sizeof(int));
-        memcpy(CMSG_DATA(c), fds, fd_count * sizeof(int));
-    }
-    sent = sendmsg(f->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    sent = send_fds(f->fd, &iov, 1, fds, fd_count, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 static unsigned take_fds(Fuzz *f, const Row *row, int fds[32])

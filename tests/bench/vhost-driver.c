@@ -13,6 +13,7 @@
  */
 #define _GNU_SOURCE
 #include "../../lib/servers/vhost-user.h"
+#include "../servers/send-fds.h"
 #include "measure.h"
 
 #include <errno.h>
@@ -119,26 +120,10 @@ static void fail(const char *format, ...)
 
 static void send_message(const Peer *p, uint32_t request, const void *payload, uint32_t len, int fd)
 {
-    union {
-        struct cmsghdr align;
-        uint8_t bytes[CMSG_SPACE(sizeof(int))];
-    } control = {.bytes = {0}};
     uint32_t header[3] = {request, VHOST_VERSION, len};
     struct iovec iov[2] = {{header, sizeof(header)}, {(void *)(uintptr_t)payload, len}};
-    struct msghdr message = {.msg_iov = iov, .msg_iovlen = 2};
 
-    if (fd >= 0) {
-        struct cmsghdr *cmsg;
-
-        message.msg_control = control.bytes;
-        message.msg_controllen = sizeof(control.bytes);
-        cmsg = CMSG_FIRSTHDR(&message);
-        cmsg->cmsg_level = SOL_SOCKET;
-        cmsg->cmsg_type = SCM_RIGHTS;
-        cmsg->cmsg_len = CMSG_LEN(sizeof(int));
-        memcpy(CMSG_DATA(cmsg), &fd, sizeof(int));
-    }
-    if (sendmsg(p->fd, &message, MSG_NOSIGNAL) != (ssize_t)(sizeof(header) + len)) {
+    if (send_fds(p->fd, iov, 2, &fd, fd >= 0, MSG_NOSIGNAL) != (ssize_t)(sizeof(header) + len)) {
         fail("%s does not take request %u: %s", p->name, request, strerror(errno));
     }
 }

@@ -8,6 +8,7 @@
 #define TESTS_SERVERS_VFIO_CLIENT_H
 
 #include "../../lib/servers/vfio-user.h"
+#include "send-fds.h"
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
@@ -98,26 +99,10 @@ G_GNUC_UNUSED static bool client_closed(Client *c)
 G_GNUC_UNUSED static void client_send_bytes(Client *c, const void *data, size_t len, const int *fds,
                                             unsigned fd_count)
 {
-    union {
-        struct cmsghdr align;
-        uint8_t bytes[CMSG_SPACE(253 * sizeof(int))];
-    } control = {.bytes = {0}};
     struct iovec iov = {(void *)(uintptr_t)data, len};
-    struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
 
-    if (fd_count) {
-        struct cmsghdr *cmsg;
-
-        message.msg_control = control.bytes;
-        message.msg_controllen = CMSG_SPACE(fd_count * sizeof(int));
-        cmsg = CMSG_FIRSTHDR(&message);
-        cmsg->cmsg_level = SOL_SOCKET;
-        cmsg->cmsg_type = SCM_RIGHTS;
-        cmsg->cmsg_len = CMSG_LEN(fd_count * sizeof(int));
-        memcpy(CMSG_DATA(cmsg), fds, fd_count * sizeof(int));
-    }
     while (len > 0) {
-        ssize_t sent = sendmsg(c->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+        ssize_t sent = send_fds(c->fd, &iov, 1, fds, fd_count, MSG_NOSIGNAL | MSG_DONTWAIT);
 
         if (sent < 0 && errno == EAGAIN) {
             g_main_context_iteration(c->context, TRUE);
@@ -126,7 +111,7 @@ G_GNUC_UNUSED static void client_send_bytes(Client *c, const void *data, size_t 
         cr_assert_gt(sent, 0);
         iov.iov_base = (uint8_t *)iov.iov_base + sent;
         iov.iov_len -= (size_t)sent;
-        message.msg_controllen = 0;
+        fd_count = 0;
         len -= (size_t)sent;
     }
 }

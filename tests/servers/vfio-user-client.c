@@ -5,6 +5,8 @@
 #define _GNU_SOURCE
 #include "vfio-user-client.h"
 
+#include "send-fds.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -63,25 +65,8 @@ static int gone(VuClient *c)
 static bool send_all(VuClient *c, struct iovec *iov, size_t count, const int *fds,
                      unsigned fd_count)
 {
-    union {
-        struct cmsghdr align;
-        uint8_t bytes[CMSG_SPACE(16 * sizeof(int))];
-    } control = {.bytes = {0}};
-    struct msghdr message = {.msg_iov = iov, .msg_iovlen = count};
-
-    if (fd_count) {
-        struct cmsghdr *cmsg;
-
-        message.msg_control = control.bytes;
-        message.msg_controllen = CMSG_SPACE(fd_count * sizeof(int));
-        cmsg = CMSG_FIRSTHDR(&message);
-        cmsg->cmsg_level = SOL_SOCKET;
-        cmsg->cmsg_type = SCM_RIGHTS;
-        cmsg->cmsg_len = CMSG_LEN(fd_count * sizeof(int));
-        memcpy(CMSG_DATA(cmsg), fds, fd_count * sizeof(int));
-    }
-    while (message.msg_iovlen > 0) {
-        ssize_t sent = sendmsg(c->fd, &message, MSG_NOSIGNAL);
+    while (count > 0) {
+        ssize_t sent = send_fds(c->fd, iov, count, fds, fd_count, MSG_NOSIGNAL);
 
         if (sent < 0 && errno == EINTR) {
             continue;
@@ -89,16 +74,15 @@ static bool send_all(VuClient *c, struct iovec *iov, size_t count, const int *fd
         if (sent <= 0) {
             return false;
         }
-        message.msg_control = NULL;
-        message.msg_controllen = 0;
-        while (message.msg_iovlen > 0 && (size_t)sent >= message.msg_iov->iov_len) {
-            sent -= (ssize_t)message.msg_iov->iov_len;
-            message.msg_iov++;
-            message.msg_iovlen--;
+        fd_count = 0;
+        while (count > 0 && (size_t)sent >= iov->iov_len) {
+            sent -= (ssize_t)iov->iov_len;
+            iov++;
+            count--;
         }
-        if (message.msg_iovlen > 0) {
-            message.msg_iov->iov_base = (uint8_t *)message.msg_iov->iov_base + sent;
-            message.msg_iov->iov_len -= (size_t)sent;
+        if (count > 0) {
+            iov->iov_base = (uint8_t *)iov->iov_base + sent;
+            iov->iov_len -= (size_t)sent;
         }
     }
     return true;

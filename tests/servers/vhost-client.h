@@ -11,6 +11,7 @@
 #define TESTS_SERVERS_VHOST_CLIENT_H
 
 #include "../../lib/servers/vhost-user.h"
+#include "send-fds.h"
 
 #include <criterion/criterion.h>
 #include <devemu/backends.h>
@@ -134,25 +135,10 @@ G_GNUC_UNUSED static bool vc_closed(VhostClient *c)
 G_GNUC_UNUSED static void vc_send_raw(VhostClient *c, const void *data, size_t len, const int *fds,
                                       unsigned fd_count)
 {
-    union {
-        struct cmsghdr align;
-        uint8_t bytes[CMSG_SPACE(64 * sizeof(int))];
-    } control = {.bytes = {0}};
     struct iovec iov = {(void *)(uintptr_t)data, len};
-    struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
 
-    if (fd_count) {
-        struct cmsghdr *cmsg;
-
-        message.msg_control = control.bytes;
-        message.msg_controllen = CMSG_SPACE(fd_count * sizeof(int));
-        cmsg = CMSG_FIRSTHDR(&message);
-        cmsg->cmsg_level = SOL_SOCKET;
-        cmsg->cmsg_type = SCM_RIGHTS;
-        cmsg->cmsg_len = CMSG_LEN(fd_count * sizeof(int));
-        memcpy(CMSG_DATA(cmsg), fds, fd_count * sizeof(int));
-    }
-    cr_assert_eq(sendmsg(c->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT), (ssize_t)len);
+    cr_assert_eq(send_fds(c->fd, &iov, 1, fds, fd_count, MSG_NOSIGNAL | MSG_DONTWAIT),
+                 (ssize_t)len);
 }
 
 G_GNUC_UNUSED static void vc_send(VhostClient *c, unsigned request, unsigned flags,
