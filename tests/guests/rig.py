@@ -330,24 +330,26 @@ def uml(initramfs, tmp, words, *devices, mebibytes=256, silence=240):
 
 def follow(console, ask, log, prefix=""):
     """The transcript, line by line, until the host's answer to one is OVER. At the guest's end it is asked "eof"."""
-    reader = console.makefile("r", errors="replace", newline="\n")
-    for line in reader:
-        line = line.rstrip("\r\n")
-        log.write(line + "\n")
-        log.flush()
-        if line.startswith("| "):
-            say("| " + prefix + line[2:])
-        elif line.startswith("ok "):
-            check(True, prefix + line[3:])
-        elif line.startswith("FAILED "):
-            check(False, prefix + line[7:])
-        elif line.startswith("@host "):
-            answer = ask(*line.split()[1:])
-            if answer is OVER:
-                return
-            log.write(f"   host: {answer}\n")
-            if answer is not None:
-                console.sendall(answer.encode() + b"\n")
+    try:
+        for line in console.makefile("r", errors="replace", newline="\n"):
+            line = line.rstrip("\r\n")
+            log.write(line + "\n")
+            log.flush()
+            if line.startswith("| "):
+                say("| " + prefix + line[2:])
+            elif line.startswith("ok "):
+                check(True, prefix + line[3:])
+            elif line.startswith("FAILED "):
+                check(False, prefix + line[7:])
+            elif line.startswith("@host "):
+                answer = ask(*line.split()[1:])
+                if answer is OVER:
+                    return
+                log.write(f"   host: {answer}\n")
+                if answer is not None:
+                    console.sendall(answer.encode() + b"\n")
+    except (ConnectionResetError, BrokenPipeError):
+        pass  # it was killed before it read our answer: an end as any other
     if ask("eof") is not OVER:
         raise RuntimeError("the guest ended early")
 
