@@ -299,6 +299,36 @@ unsigned devemu_device_ports(const DevemuDevice *dev)
     return dev->model->ports ? MIN(dev->model->ports(dev->state), DEVEMU_PORTS) : 1;
 }
 
+unsigned devemu_device_net_queues(const DevemuDevice *dev)
+{
+    g_return_val_if_fail(dev != NULL, 0);
+    return dev->model->queues ? MIN(dev->model->queues(dev->state), DEVEMU_PORTS - 1) : 1;
+}
+
+static DevemuPort *port_of(DevemuDevice *dev, unsigned port)
+{
+    if (dev->ports == NULL) {
+        dev->ports = g_new0(DevemuPort, DEVEMU_PORTS);
+    }
+    return &dev->ports[port];
+}
+
+bool devemu_device_attach_net_queue(DevemuDevice *dev, unsigned queue, const DevemuNetOps *ops,
+                                    void *net)
+{
+    g_return_val_if_fail(dev != NULL, false);
+    if (queue >= devemu_device_net_queues(dev)) {
+        return false;
+    }
+    if (queue == 0) {
+        devemu_device_attach_net(dev, ops, net);
+        return true;
+    }
+    DEVEMU_COPY_OPS(port_of(dev, queue)->net_ops, ops);
+    port_of(dev, queue)->net = net;
+    return true;
+}
+
 bool devemu_device_attach_port(DevemuDevice *dev, unsigned port, const DevemuCharOps *ops,
                                void *chr)
 {
@@ -310,10 +340,7 @@ bool devemu_device_attach_port(DevemuDevice *dev, unsigned port, const DevemuCha
         devemu_device_attach_char(dev, ops, chr);
         return true;
     }
-    if (dev->ports == NULL) {
-        dev->ports = g_new0(DevemuPort, DEVEMU_PORTS);
-    }
-    DEVEMU_COPY_OPS(dev->ports[port].ops, ops);
-    dev->ports[port].chr = chr;
+    DEVEMU_COPY_OPS(port_of(dev, port)->ops, ops);
+    port_of(dev, port)->chr = chr;
     return true;
 }

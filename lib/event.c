@@ -265,7 +265,10 @@ size_t devemu_receive_now(DevemuDevice *dev, unsigned port, const DevemuNetOfflo
         dev->refused = true;
         return 0;
     }
-    if (port > 0) {
+    if (port > 0 && dev->model->receive_queue) {
+        taken = dev->model->receive_queue(dev->state, port - 1, offload ? offload : &plain, data,
+                                          len, more);
+    } else if (port > 0) {
         taken = dev->model->receive_port(dev->state, port, data, len);
     } else if (dev->model->receive_packet) {
         taken = dev->model->receive_packet(dev->state, offload ? offload : &plain, data, len, more);
@@ -285,13 +288,13 @@ size_t devemu_receive_now(DevemuDevice *dev, unsigned port, const DevemuNetOfflo
     return taken;
 }
 
-static size_t receive(DevemuDevice *dev, const DevemuNetOffload *offload, const void *data,
-                      size_t len, bool more)
+static size_t receive(DevemuDevice *dev, unsigned port, const DevemuNetOffload *offload,
+                      const void *data, size_t len, bool more)
 {
     if (G_UNLIKELY(dev->gate != NULL)) {
-        return dev->gate->receive(dev->gate_opaque, dev, 0, offload, data, len, more);
+        return dev->gate->receive(dev->gate_opaque, dev, port, offload, data, len, more);
     }
-    return devemu_receive_now(dev, 0, offload, data, len, more);
+    return devemu_receive_now(dev, port, offload, data, len, more);
 }
 
 size_t devemu_device_receive(DevemuDevice *dev, const void *data, size_t len)
@@ -300,7 +303,7 @@ size_t devemu_device_receive(DevemuDevice *dev, const void *data, size_t len)
     if (!listens(dev->model)) {
         return len; /* nobody listens: gone, as on a wire */
     }
-    return receive(dev, NULL, data, len, false);
+    return receive(dev, 0, NULL, data, len, false);
 }
 
 size_t devemu_device_receive_port(DevemuDevice *dev, unsigned port, const void *data, size_t len)
@@ -312,10 +315,7 @@ size_t devemu_device_receive_port(DevemuDevice *dev, unsigned port, const void *
     if (port >= devemu_device_ports(dev)) {
         return len;
     }
-    if (G_UNLIKELY(dev->gate != NULL)) {
-        return dev->gate->receive(dev->gate_opaque, dev, port, NULL, data, len, false);
-    }
-    return devemu_receive_now(dev, port, NULL, data, len, false);
+    return receive(dev, port, NULL, data, len, false);
 }
 
 uint32_t devemu_device_offloads(const DevemuDevice *dev)
@@ -327,6 +327,7 @@ uint32_t devemu_device_offloads(const DevemuDevice *dev)
 
 typedef struct Pieces {
     DevemuDevice *dev;
+    unsigned port;
     bool more;    /* behind the last one */
     bool begun;   /* the first was offered */
     bool refused; /* the first was */
@@ -337,29 +338,53 @@ static void receive_piece(void *opaque, const uint8_t *data, size_t len, bool mo
     Pieces *pieces = opaque;
 
     if (!pieces->refused) {
-        size_t taken = receive(pieces->dev, NULL, data, len, more || pieces->more);
+        size_t taken = receive(pieces->dev, pieces->port, NULL, data, len, more || pieces->more);
 
         pieces->refused = !pieces->begun && taken == 0;
         pieces->begun = true;
     }
 }
 
-size_t devemu_device_receive_packet(DevemuDevice *dev, const DevemuNetOffload *offload,
-                                    const void *data, size_t len, bool more)
+static size_t receive_packet(DevemuDevice *dev, unsigned port, const DevemuNetOffload *offload,
+                             const void *data, size_t len, bool more)
 {
     uint32_t needs = devemu_offload_needs(offload);
-    Pieces pieces = {.dev = dev, .more = more};
+    Pieces pieces = {.dev = dev, .port = port, .more = more};
 
-    g_return_val_if_fail(dev != NULL && (data != NULL || len == 0), 0);
     if (!listens(dev->model)) {
         return len;
     }
     if (needs == 0 ||
         (!(needs & ~devemu_device_offloads(dev)) && devemu_offload_fits(offload, len))) {
-        return receive(dev, needs ? offload : NULL, data, len, more);
+        return receive(dev, port, needs ? offload : NULL, data, len, more);
     }
     devemu_offload_split(offload, data, len, receive_piece, &pieces);
     return pieces.refused ? 0 : len;
+}
+
+size_t devemu_device_receive_packet(DevemuDevice *dev, const DevemuNetOffload *offload,
+                                    const void *data, size_t len, bool more)
+{
+    g_return_val_if_fail(dev != NULL && (data != NULL || len == 0), 0);
+    return receive_packet(dev, 0, offload, data, len, more);
+}
+
+size_t devemu_device_receive_queue(DevemuDevice *dev, unsigned queue,
+                                   const DevemuNetOffload *offload, const void *data, size_t len,
+                                   bool more)
+{
+    g_return_val_if_fail(dev != NULL && (data != NULL || len == 0), 0);
+    if (queue >= devemu_device_net_queues(dev)) {
+        return len;
+    }
+    return receive_packet(dev, dev->model->receive_queue ? queue + 1 : 0, offload, data, len, more);
+}
+
+bool devemu_device_uses_queue(const DevemuDevice *dev, unsigned queue)
+{
+    g_return_val_if_fail(dev != NULL, false);
+    return queue < devemu_device_net_queues(dev) &&
+           (dev->model->uses_queue == NULL || dev->model->uses_queue(dev->state, queue));
 }
 
 size_t devemu_device_ready(DevemuDevice *dev)

@@ -85,10 +85,12 @@ typedef struct DevemuGate {
 
 typedef struct DevemuVirtioQueues DevemuVirtioQueues;
 
-/* The backend of a character line that is not the first. */
+/* The backend of a character line, or of a queue of frames, that is not the first. */
 typedef struct DevemuPort {
     DevemuCharOps ops;
     void *chr;
+    DevemuNetOps net_ops;
+    void *net;
 } DevemuPort;
 
 #define DEVEMU_LINES   64
@@ -196,7 +198,8 @@ void devemu_tracing_update(DevemuDevice *dev);
 
 /* Of the device and all below it. gate NULL: none. */
 void devemu_gate_set(DevemuDevice *dev, const DevemuGate *gate, void *opaque);
-/* offload: what the device takes; NULL: none. */
+/* offload: what the device takes; NULL: none. port: of a device with several network queues, the
+ * number of the backend's plus 1, or 0 for a backend that has but one. */
 size_t devemu_receive_now(DevemuDevice *dev, unsigned port, const DevemuNetOffload *offload,
                           const void *data, size_t len, bool more);
 bool devemu_complete_now(DevemuDevice *dev, const DevemuBlockCompletion *completions, size_t count);

@@ -44,32 +44,57 @@ static void trace_frame(DevemuDevice *dev, const DevemuSlice *slices, size_t cou
     g_byte_array_unref(whole);
 }
 
-void devemu_send_frame(DevemuDevice *dev, const DevemuSlice *slices, size_t count, bool more)
+/* The way out for a queue: its own, or the first one's. */
+static const DevemuNetOps *net_of(const DevemuDevice *dev, unsigned queue, void **ret_net)
 {
+    if (queue > 0 && dev->ports && queue < DEVEMU_PORTS && dev->ports[queue].net_ops.send) {
+        *ret_net = dev->ports[queue].net;
+        return &dev->ports[queue].net_ops;
+    }
+    *ret_net = dev->net;
+    return &dev->net_ops;
+}
+
+static void send_frame(DevemuDevice *dev, unsigned queue, const DevemuSlice *slices, size_t count,
+                       bool more)
+{
+    void *net;
+    const DevemuNetOps *ops = net_of(dev, queue, &net);
+
     if (G_UNLIKELY(dev->tracing)) {
         trace_frame(dev, slices, count);
     }
-    if (!devemu_vsock_frame(dev, slices, count) && dev->net_ops.send) {
-        dev->net_ops.send(dev->net, slices, count, more);
+    if (!devemu_vsock_frame(dev, slices, count) && ops->send) {
+        ops->send(net, slices, count, more);
     }
 }
 
-static void send_plain(void *opaque, const uint8_t *data, size_t len, bool more)
+void devemu_send_frame(DevemuDevice *dev, const DevemuSlice *slices, size_t count, bool more)
 {
-    DevemuDevice *dev = opaque;
-    DevemuSlice slice = {data, len};
-
-    dev->net_ops.send(dev->net, &slice, 1, more);
+    send_frame(dev, 0, slices, count, more);
 }
 
-static void send_in_software(DevemuDevice *dev, const DevemuNetOffload *offload,
+typedef struct SendPlain {
+    const DevemuNetOps *ops;
+    void *net;
+} SendPlain;
+
+static void send_plain(void *opaque, const uint8_t *data, size_t len, bool more)
+{
+    const SendPlain *to = opaque;
+    DevemuSlice slice = {data, len};
+
+    to->ops->send(to->net, &slice, 1, more);
+}
+
+static void send_in_software(SendPlain to, const DevemuNetOffload *offload,
                              const DevemuSlice *slices, size_t count, size_t len)
 {
     g_autofree uint8_t *frame = NULL;
     size_t at = 0;
 
     if (count == 1) {
-        devemu_offload_split(offload, slices[0].data, len, send_plain, dev);
+        devemu_offload_split(offload, slices[0].data, len, send_plain, &to);
         return;
     }
     frame = g_malloc(len);
@@ -79,17 +104,19 @@ static void send_in_software(DevemuDevice *dev, const DevemuNetOffload *offload,
             at += slices[i].len;
         }
     }
-    devemu_offload_split(offload, frame, len, send_plain, dev);
+    devemu_offload_split(offload, frame, len, send_plain, &to);
 }
 
-bool devemu_send_packet(DevemuDevice *dev, const DevemuNetOffload *offload,
-                        const DevemuSlice *slices, size_t count, bool more)
+bool devemu_send_queue(DevemuDevice *dev, unsigned queue, const DevemuNetOffload *offload,
+                       const DevemuSlice *slices, size_t count, bool more)
 {
     uint32_t needs = devemu_offload_needs(offload);
+    const DevemuNetOps *ops;
+    void *net;
     size_t len = 0;
 
     if (needs == 0) {
-        devemu_send_frame(dev, slices, count, more);
+        send_frame(dev, queue, slices, count, more);
         return true;
     }
     for (size_t i = 0; i < count; i++) {
@@ -101,13 +128,19 @@ bool devemu_send_packet(DevemuDevice *dev, const DevemuNetOffload *offload,
     if (G_UNLIKELY(dev->tracing)) {
         trace_frame(dev, slices, count);
     }
-    if (dev->net_ops.send_offload && dev->net_ops.offloads &&
-        !(needs & ~dev->net_ops.offloads(dev->net))) {
-        dev->net_ops.send_offload(dev->net, offload, slices, count, more);
-    } else if (dev->net_ops.send) {
-        send_in_software(dev, offload, slices, count, len);
+    ops = net_of(dev, queue, &net);
+    if (ops->send_offload && ops->offloads && !(needs & ~ops->offloads(net))) {
+        ops->send_offload(net, offload, slices, count, more);
+    } else if (ops->send) {
+        send_in_software((SendPlain){ops, net}, offload, slices, count, len);
     }
     return true;
+}
+
+bool devemu_send_packet(DevemuDevice *dev, const DevemuNetOffload *offload,
+                        const DevemuSlice *slices, size_t count, bool more)
+{
+    return devemu_send_queue(dev, 0, offload, slices, count, more);
 }
 
 void devemu_send_chars(DevemuDevice *dev, const void *data, size_t len)
@@ -158,6 +191,9 @@ void devemu_send_ready(DevemuDevice *dev)
     for (unsigned i = 1; dev->ports && i < DEVEMU_PORTS; i++) {
         if (dev->ports[i].ops.ready) {
             dev->ports[i].ops.ready(dev->ports[i].chr);
+        }
+        if (dev->ports[i].net_ops.ready) {
+            dev->ports[i].net_ops.ready(dev->ports[i].net);
         }
     }
     if (dev->block_ops.ready) {

@@ -105,6 +105,9 @@ typedef struct DevemuNetStats {
 
 /* The counts since the network was made. */
 DEVEMU_API void devemu_net_stats(const DevemuNet *net, DevemuNetStats *ret_stats);
+/* Those of one queue of a network that has several. False: there is no such queue. */
+DEVEMU_API bool devemu_net_queue_stats(const DevemuNet *net, unsigned queue,
+                                       DevemuNetStats *ret_stats);
 
 /* A cable that ends nowhere. */
 DEVEMU_API DevemuNet *devemu_net_null_new(void);
@@ -138,6 +141,12 @@ DEVEMU_API DevemuNet *devemu_net_slirp_new(const char *options, GMainContext *co
  * "fd=N", an open one, which is taken over; "queue=BYTES"; "offload=off": no headers before frames
  * (IFF_VNET_HDR), which otherwise leave checksums and segmentation to the kernel; an open one has
  * them or not.
+ *
+ * "queues=N": so many queues of an interface that has them (IFF_MULTI_QUEUE), for a device that has
+ * several, too (virtio-net, pairs of queues): its pair n sends by queue n and receives what comes
+ * there. A queue whose pair is not used is detached, so that the kernel gives it no frames. A
+ * capture, a recording or a switch has the first queue alone. queues=1 is one more queue beside
+ * those that other networks have of the interface.
  */
 DEVEMU_API DevemuNet *devemu_net_tap_new(const char *options, GMainContext *context,
                                          GError **error);

@@ -127,7 +127,7 @@ DEVEMU_API void devemu_device_drain(DevemuDevice *dev);
 /*
  * For a host that polls and does not sleep: while `polled` is on, virtqueues ask for no
  * notifications and a block backend wakes no loop, and devemu_device_poll() completes the block
- * requests that have ended and delivers the frames that have come; it returns how many. When polling is switched off, notify each
+ * requests that have ended; it returns how many. When polling is switched off, notify each
  * virtqueue once. Of this device alone, outside its events.
  */
 DEVEMU_API void devemu_device_set_polled(DevemuDevice *dev, bool polled);
@@ -143,6 +143,12 @@ DEVEMU_API bool devemu_device_wire(DevemuDevice *from, unsigned output, DevemuDe
 
 /* Backends: ops is copied, the backend is borrowed. NULL ops detaches. */
 DEVEMU_API void devemu_device_attach_net(DevemuDevice *dev, const DevemuNetOps *ops, void *net);
+/* How many queues of frames (virtio-net: pairs of queues) can have a backend of their own; and a
+ * backend for one of them. The first is that of devemu_device_attach_net(), and stands in for those
+ * that have none. False: there is no such queue. */
+DEVEMU_API unsigned devemu_device_net_queues(const DevemuDevice *dev);
+DEVEMU_API bool devemu_device_attach_net_queue(DevemuDevice *dev, unsigned queue,
+                                               const DevemuNetOps *ops, void *net);
 DEVEMU_API void devemu_device_attach_char(DevemuDevice *dev, const DevemuCharOps *ops, void *chr);
 /* Character lines of the device: more than one where each has a port of its own (virtio-console).
  */
@@ -173,6 +179,12 @@ DEVEMU_API size_t devemu_device_receive_port(DevemuDevice *dev, unsigned port, c
  * none asks before. more: another one follows at once. */
 DEVEMU_API size_t devemu_device_receive_packet(DevemuDevice *dev, const DevemuNetOffload *offload,
                                                const void *data, size_t len, bool more);
+/* The same by the backend of one of its queues; for those that have several. */
+DEVEMU_API size_t devemu_device_receive_queue(DevemuDevice *dev, unsigned queue,
+                                              const DevemuNetOffload *offload, const void *data,
+                                              size_t len, bool more);
+/* Does the device's driver use that queue now? */
+DEVEMU_API bool devemu_device_uses_queue(const DevemuDevice *dev, unsigned queue);
 /* The DEVEMU_OFFLOAD_* that the device's driver takes now. */
 DEVEMU_API uint32_t devemu_device_offloads(const DevemuDevice *dev);
 /* Would a frame be stored now (then not 0)? How many characters would be taken? 0 arms the

@@ -323,7 +323,7 @@ typedef struct DevemuVirtio {
     void (*queue_reset)(void *state, unsigned queue);
 } DevemuVirtio;
 
-#define DEVEMU_PORTS 32u /* most character lines of a device */
+#define DEVEMU_PORTS 32u /* most character lines of a device, and most of its network queues */
 
 struct DevemuModel {
     const char *name;         /* "am79c970a" */
@@ -375,6 +375,14 @@ struct DevemuModel {
      * ends, since it may be refused before it gets here. */
     size_t (*receive_packet)(void *state, const DevemuNetOffload *offload, const uint8_t *data,
                              size_t len, bool more);
+    /* Network devices with several queues (pairs of them), whose backend may have several, too: how
+     * many there are, a function of the configuration, at most DEVEMU_PORTS; does the driver use
+     * that one now; and a frame by the backend's queue of that number, as receive_packet, which is
+     * for backends with one alone. */
+    unsigned (*queues)(const void *state);
+    bool (*uses_queue)(const void *state, unsigned queue);
+    size_t (*receive_queue)(void *state, unsigned queue, const DevemuNetOffload *offload,
+                            const uint8_t *data, size_t len, bool more);
     /* The DEVEMU_OFFLOAD_* that the driver takes now: receive_packet gets no others. */
     uint32_t (*offloads)(const void *state);
     /* How many bytes receive would take now (characters), or if a frame would be stored rather than
@@ -461,6 +469,10 @@ DEVEMU_API void devemu_send_frame(DevemuDevice *dev, const DevemuSlice *slices, 
  * such headers as it says, the frame is lost on its way. */
 DEVEMU_API bool devemu_send_packet(DevemuDevice *dev, const DevemuNetOffload *offload,
                                    const DevemuSlice *slices, size_t count, bool more);
+/* The same by one of its queues: to the backend's of that number, or to the only one. */
+DEVEMU_API bool devemu_send_queue(DevemuDevice *dev, unsigned queue,
+                                  const DevemuNetOffload *offload, const DevemuSlice *slices,
+                                  size_t count, bool more);
 DEVEMU_API void devemu_send_chars(DevemuDevice *dev, const void *data, size_t len);
 DEVEMU_API void devemu_send_port(DevemuDevice *dev, unsigned port, const void *data, size_t len);
 /* To the backend of connections. Where there is none it goes out as a frame, the bytes of

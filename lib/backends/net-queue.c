@@ -86,6 +86,25 @@ uint32_t net_accepts(const DevemuNet *net)
     return accepts;
 }
 
+bool net_is_used(const DevemuNet *net)
+{
+    if (net->outer || net->join) {
+        return true; /* the first queue; the others have nobody */
+    }
+    if (net->dev == NULL) {
+        return net->queue == 0;
+    }
+    if (net->is_queue) {
+        return devemu_device_uses_queue(net->dev, net->queue);
+    }
+    for (unsigned i = 0; i < devemu_device_net_queues(net->dev); i++) {
+        if (devemu_device_uses_queue(net->dev, i)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Where pieces of the head of the queue go. */
 typedef struct Pieces {
     DevemuNet *net;
@@ -143,7 +162,9 @@ size_t net_pass_up(DevemuNet *net, const DevemuNetOffload *offload, const uint8_
     } else if (net->outer) {
         taken = net->outer->class->receive(net->outer, offload, data, len, more);
     } else if (net->dev && devemu_device_ready(net->dev) > 0) {
-        taken = devemu_device_receive_packet(net->dev, offload, data, len, more);
+        taken = net->is_queue
+                    ? devemu_device_receive_queue(net->dev, net->queue, offload, data, len, more)
+                    : devemu_device_receive_packet(net->dev, offload, data, len, more);
     }
     if (taken > 0) {
         net->stats.frames_in++;

@@ -4,6 +4,9 @@
  *
  * Where the tap has headers before its frames (IFF_VNET_HDR), checksums and segmentation are left
  * to the kernel, and by the kernel to the device, as far as its driver takes them.
+ *
+ * Each queue of an interface is a descriptor, and a network of its own (NetTap), in order of queues
+ * behind the first one.
  */
 #define _DEFAULT_SOURCE
 #include "net.h"
@@ -23,6 +26,7 @@
 #define NO_FD        UINT64_MAX
 #define HEADER       DEVEMU_NET_OFFLOAD_BYTES
 #define VLAN_TAG     4
+#define QUEUES_MAX   16 /* as many as virtio-net has pairs */
 
 /* Of Linux 6.2. */
 #ifndef TUN_F_USO4
@@ -37,6 +41,8 @@ typedef struct NetTap {
     uint32_t can;  /* DEVEMU_OFFLOAD_* of the kernel */
     uint32_t told; /* what the kernel knows that we accept */
     unsigned last; /* which of the two was read last */
+    bool multi;    /* one of the interface's queues */
+    bool detached; /* the kernel gives it nothing, and takes nothing */
     uint8_t frame[2][HEADER + NET_FRAME_MAX + VLAN_TAG];
 } NetTap;
 
@@ -44,16 +50,35 @@ typedef struct TapOptions {
     char *ifname;
     uint64_t fd;
     uint64_t queue_bytes;
+    uint64_t queues; /* 0: an interface that has but one */
     bool offload;
 } TapOptions;
 
 static const Option tap_options[] = {
     {.name = "ifname", .type = OPTION_TEXT, .member = offsetof(TapOptions, ifname)},
     {.name = "fd", .type = OPTION_UINT, .member = offsetof(TapOptions, fd), .max = G_MAXINT},
+    {.name = "queues",
+     .type = OPTION_UINT,
+     .member = offsetof(TapOptions, queues),
+     .min = 1,
+     .max = QUEUES_MAX},
     {.name = "offload", .type = OPTION_BOOL, .member = offsetof(TapOptions, offload)},
     NET_OPTION_QUEUE(TapOptions, queue_bytes),
     {.name = NULL},
 };
+
+/* --- queues ------------------------------------------------------------------------ */
+
+/* Attach the queue when the driver begins to use it, and the other way round. */
+static void tell_use(NetTap *tap)
+{
+    bool use = tap->multi && net_is_used(&tap->net);
+    struct ifreq request = {.ifr_flags = use ? IFF_ATTACH_QUEUE : IFF_DETACH_QUEUE};
+
+    if (tap->multi && use == tap->detached && ioctl(tap->fd, TUNSETQUEUE, &request) == 0) {
+        tap->detached = !use;
+    }
+}
 
 /* --- the device's frames ----------------------------------------------------------- */
 
@@ -71,6 +96,9 @@ static bool tap_send_slices(DevemuNet *net, const DevemuNetOffload *offload,
     struct iovec iov[NET_SLICES + 1] = {{header, tap->header}};
     size_t len = tap->header;
 
+    if (tap->detached) {
+        tell_use(tap);
+    }
     devemu_net_offload_put(offload ? offload : &plain, header);
     for (size_t i = 0; i < count; i++) {
         iov[i + 1] = (struct iovec){(void *)(uintptr_t)slices[i].data, slices[i].len};
@@ -120,8 +148,11 @@ static void tap_watch(DevemuNet *net)
 {
     NetTap *tap = (NetTap *)net;
 
-    tell_changes(tap);
-    loop_watch(net->loop, tap->fd, G_IO_IN);
+    tell_use(tap);
+    if (!tap->detached) {
+        tell_changes(tap);
+        loop_watch(net->loop, tap->fd, G_IO_IN);
+    }
 }
 
 /* The next frame, in the one of the two places that was not used last; 0: there is none. */
@@ -193,6 +224,8 @@ static bool open_tap(const TapOptions *options, int *ret_fd, GError **error)
     unsigned features = 0;
     int fd;
 
+    request.ifr_flags |= options->queues > 0 ? IFF_MULTI_QUEUE : 0;
+
     if (strlen(options->ifname) >= sizeof(request.ifr_name)) {
         return options_refuse(error, "tap: option ifname is \"%s\"; it must be shorter than %d",
                               options->ifname, (int)sizeof(request.ifr_name));
@@ -207,7 +240,14 @@ static bool open_tap(const TapOptions *options, int *ret_fd, GError **error)
     }
     memcpy(request.ifr_name, options->ifname, strlen(options->ifname));
     if (ioctl(fd, TUNSETIFF, &request) < 0) {
-        refuse(options->ifname, error);
+        if (errno == EINVAL && options->queues > 0) {
+            options_refuse(error,
+                           "tap: %s exists and has one queue; make it with \"multi_queue\", or "
+                           "leave option queues out",
+                           options->ifname);
+        } else {
+            refuse(options->ifname, error);
+        }
         close(fd);
         return false;
     }
@@ -248,6 +288,41 @@ static bool find_out(NetTap *tap)
     return tell(tap->fd, 0);
 }
 
+static NetTap *tap_new(int fd, const TapOptions *options, GMainContext *context)
+{
+    NetTap *tap = net_new(sizeof(NetTap), &tap_class);
+
+    tap->fd = fd;
+    tap->multi = options->queues > 0;
+    net_make_source(&tap->net, context, options->queue_bytes);
+    return tap;
+}
+
+/* What the interface is like is known of the first queue. */
+static bool add_queues(NetTap *first, const TapOptions *options, GMainContext *context,
+                       GError **error)
+{
+    NetTap *last = first;
+
+    first->net.is_queue = options->queues > 1;
+    for (unsigned i = 1; i < options->queues; i++) {
+        NetTap *tap;
+        int fd;
+
+        if (!open_tap(options, &fd, error)) {
+            return false;
+        }
+        tap = tap_new(fd, options, context);
+        tap->header = first->header;
+        tap->can = first->can;
+        tap->net.queue = i;
+        tap->net.is_queue = true;
+        last->net.next_queue = &tap->net;
+        last = tap;
+    }
+    return true;
+}
+
 DevemuNet *net_tap_new(const DevemuSetting *settings, GMainContext *context, GError **error)
 {
     TapOptions options = {.fd = NO_FD, .queue_bytes = NET_QUEUE_BYTES, .offload = true};
@@ -260,17 +335,17 @@ DevemuNet *net_tap_new(const DevemuSetting *settings, GMainContext *context, GEr
     }
     if ((options.ifname == NULL) == (options.fd == NO_FD)) {
         ok = options_refuse(error, "tap: give either ifname or fd");
+    } else if (options.ifname == NULL && options.queues > 0) {
+        ok = options_refuse(error, "tap: option queues needs ifname; fd is one queue");
     } else if (options.ifname) {
         ok = open_tap(&options, &fd, error);
     } else {
         ok = take_fd((int)options.fd, &fd, error);
     }
     if (ok) {
-        tap = net_new(sizeof(NetTap), &tap_class);
-        tap->fd = fd;
-        net_make_source(&tap->net, context, options.queue_bytes);
-        if (!find_out(tap)) {
-            refuse("headers of frames (IFF_VNET_HDR)", error);
+        tap = tap_new(fd, &options, context);
+        ok = find_out(tap) || refuse("headers of frames (IFF_VNET_HDR)", error);
+        if (!ok || !add_queues(tap, &options, context, error)) {
             devemu_net_free(&tap->net);
             tap = NULL;
         }

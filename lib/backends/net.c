@@ -30,17 +30,19 @@ static uint64_t own_deadline(DevemuNet *net)
 
 uint64_t devemu_net_deadline(DevemuNet *net)
 {
+    uint64_t when_ns = DEVEMU_NEVER;
+
     g_return_val_if_fail(net != NULL, DEVEMU_NEVER);
-    return own_deadline(net_source(net));
+    for (net = net_source(net); net; net = net->next_queue) {
+        when_ns = MIN(when_ns, own_deadline(net));
+    }
+    return when_ns;
 }
 
-void devemu_net_run(DevemuNet *net)
+static void run(DevemuNet *net)
 {
-    uint64_t now;
+    uint64_t now = net_now(net);
 
-    g_return_if_fail(net != NULL);
-    net = net_source(net);
-    now = net_now(net);
     if (net->class->expire && !net_full(net)) {
         net->class->expire(net, now);
     }
@@ -49,19 +51,28 @@ void devemu_net_run(DevemuNet *net)
     }
 }
 
+void devemu_net_run(DevemuNet *net)
+{
+    g_return_if_fail(net != NULL);
+    for (net = net_source(net); net; net = net->next_queue) {
+        run(net);
+    }
+}
+
 void devemu_net_fetch(DevemuNet *net)
 {
     g_return_if_fail(net != NULL);
-    net = net_source(net);
-    if (net->class->eager && !net_full(net)) {
-        net->class->fetch(net);
+    for (net = net_source(net); net; net = net->next_queue) {
+        if (net->class->eager && !net_full(net)) {
+            net->class->fetch(net);
+        }
     }
 }
 
 void devemu_net_set_clock(DevemuNet *net, DevemuNetClock *clock, void *opaque)
 {
     g_return_if_fail(net != NULL);
-    for (; net; net = net->inner) {
+    for (; net; net = net->inner ? net->inner : net->next_queue) {
         uint64_t before = net_now(net);
 
         net->clock = clock;
@@ -117,7 +128,7 @@ static void loop_dispatch(void *owner)
     }
     net->turning = false;
     if (net->clock == NULL) {
-        devemu_net_run(net);
+        run(net);
     }
 }
 
@@ -255,34 +266,24 @@ static void ops_ready(void *opaque)
     net_wake_source(opaque);
 }
 
-static unsigned ops_poll(void *opaque)
-{
-    DevemuNet *net = opaque;
-    uint64_t before = net->stats.frames_in;
-
-    devemu_net_fetch(net);
-    devemu_net_run(net);
-    return (unsigned)(net->stats.frames_in - before);
-}
-
 void devemu_net_attach(DevemuNet *net, DevemuDevice *dev)
 {
     static const DevemuNetOps ops = {.size = sizeof(DevemuNetOps),
                                      .send = ops_send,
                                      .ready = ops_ready,
                                      .offloads = ops_offloads,
-                                     .send_offload = ops_send_offload,
-                                     .poll = ops_poll};
+                                     .send_offload = ops_send_offload};
 
     g_return_if_fail(net != NULL);
     g_return_if_fail(net->outer == NULL && net->join == NULL);
-    if (net->dev) {
-        devemu_device_attach_net(net->dev, NULL, NULL);
-    }
-    net->dev = dev;
-    if (dev) {
-        devemu_device_attach_net(dev, &ops, net);
-        net_wake_source(net);
+    for (; net; net = net->next_queue) {
+        if (net->dev) {
+            devemu_device_attach_net_queue(net->dev, net->queue, NULL, NULL);
+        }
+        net->dev = dev && devemu_device_attach_net_queue(dev, net->queue, &ops, net) ? dev : NULL;
+        if (net->dev) {
+            net_wake_source(net);
+        }
     }
 }
 
@@ -326,23 +327,60 @@ bool devemu_net_flush(DevemuNet *net, GError **error)
     return ok;
 }
 
+/* What a queue has, beside what passed through it. */
+static void add_waiting(const DevemuNet *queue, DevemuNetStats *stats)
+{
+    stats->dropped_in += queue->stats.dropped_in;
+    if (queue->class->lost) {
+        DevemuNet *asked = (DevemuNet *)(uintptr_t)queue; /* its own count moves, nothing else */
+
+        stats->dropped_in += queue->class->lost(asked);
+    }
+    stats->waiting_frames += queue->queued_frames;
+    stats->waiting_bytes += queue->queued_bytes - queue->queued_frames * sizeof(NetFrame);
+}
+
+static void add_passed(const DevemuNet *net, DevemuNetStats *stats)
+{
+    stats->frames_out += net->stats.frames_out;
+    stats->bytes_out += net->stats.bytes_out;
+    stats->dropped_out += net->stats.dropped_out;
+    stats->frames_in += net->stats.frames_in;
+    stats->bytes_in += net->stats.bytes_in;
+}
+
 void devemu_net_stats(const DevemuNet *net, DevemuNetStats *ret_stats)
 {
     const DevemuNet *source = net;
-    DevemuNet *asked;
 
     g_return_if_fail(net != NULL && ret_stats != NULL);
     while (source->inner) {
         source = source->inner;
     }
-    *ret_stats = net->stats;
-    ret_stats->dropped_in = source->stats.dropped_in;
-    if (source->class->lost) {
-        asked = (DevemuNet *)(uintptr_t)source; /* its own count moves, and nothing else */
-        ret_stats->dropped_in += source->class->lost(asked);
+    *ret_stats = (DevemuNetStats){0};
+    for (; net; net = net->next_queue) {
+        add_passed(net, ret_stats);
     }
-    ret_stats->waiting_frames = source->queued_frames;
-    ret_stats->waiting_bytes = source->queued_bytes - source->queued_frames * sizeof(NetFrame);
+    for (; source; source = source->next_queue) {
+        add_waiting(source, ret_stats);
+    }
+}
+
+bool devemu_net_queue_stats(const DevemuNet *net, unsigned queue, DevemuNetStats *ret_stats)
+{
+    g_return_val_if_fail(net != NULL && ret_stats != NULL, false);
+    while (net && net->queue != queue) {
+        net = net->next_queue;
+    }
+    *ret_stats = (DevemuNetStats){0};
+    if (net) {
+        add_passed(net, ret_stats);
+        while (net->inner) {
+            net = net->inner;
+        }
+        add_waiting(net, ret_stats);
+    }
+    return net != NULL;
 }
 
 uint64_t devemu_net_position(const DevemuNet *net)
@@ -376,10 +414,10 @@ void net_make_source(DevemuNet *net, GMainContext *context, uint64_t bound_bytes
 
 void devemu_net_free(DevemuNet *net)
 {
-    DevemuNet *inner;
+    DevemuNet *next;
 
-    for (; net; net = inner) {
-        inner = net->inner;
+    for (; net; net = next) {
+        next = net->inner ? net->inner : net->next_queue;
         loop_free(net->loop);
         if (net->class->finish) {
             net->class->finish(net);

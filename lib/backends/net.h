@@ -88,6 +88,11 @@ struct DevemuNet {
                    const uint8_t *data, size_t len); /* ... a switch */
     void *join_opaque;
     DevemuNet *inner; /* below; owned */
+    /* One of several queues of the same network, each a network by itself, with the number of its
+     * device's queue. The first one, which the program has, owns the others. */
+    DevemuNet *next_queue;
+    unsigned queue;
+    bool is_queue;
 
     DevemuNetClock *clock; /* NULL: real time */
     void *clock_opaque;
@@ -122,6 +127,8 @@ void net_deliver(DevemuNet *net, const DevemuNetOffload *offload, const uint8_t 
                  bool more);
 /* The DEVEMU_OFFLOAD_* that what is above net takes now. */
 uint32_t net_accepts(const DevemuNet *net);
+/* Is it to have frames? The device's driver may not use that queue, or any. */
+bool net_is_used(const DevemuNet *net);
 /* Free the head of the queue. */
 void net_pop(DevemuNet *net);
 /* Offer what is in the queue, now. */

@@ -190,10 +190,10 @@ static size_t deliver(struct virtio_net *s, unsigned queue, const DevemuNetOfflo
     return len;
 }
 
-size_t net_receive(void *state, const DevemuNetOffload *offload, const uint8_t *data, size_t len,
-                   bool more)
+/* from: the backend's queue, or -1 if it has but one. */
+static size_t receive(struct virtio_net *s, int from, const DevemuNetOffload *offload,
+                      const uint8_t *data, size_t len, bool more)
 {
-    struct virtio_net *s = state;
     uint32_t type_and_hash[2] = {0, 0};
     struct net_flow flow = {.is_ipv6 = false};
     int pair = 0;
@@ -209,7 +209,9 @@ size_t net_receive(void *state, const DevemuNetOffload *offload, const uint8_t *
         if (net_flow_of(&flow, data, len)) {
             type_and_hash[0] = net_hash(s, &flow, &type_and_hash[1]);
         }
-        pair = net_steer(s, &flow, type_and_hash[0], type_and_hash[1]);
+        pair = from < 0
+                   ? net_steer(s, &flow, type_and_hash[0], type_and_hash[1])
+                   : net_steer_queue(s, (unsigned)from, &flow, type_and_hash[0], type_and_hash[1]);
     } else if (virtio_ready(&s->v, 0) == NULL) {
         pair = -1;
     }
@@ -217,4 +219,16 @@ size_t net_receive(void *state, const DevemuNetOffload *offload, const uint8_t *
         return drop(s, 0, len, false);
     }
     return deliver(s, 2 * (unsigned)pair, offload, data, len, type_and_hash, more);
+}
+
+size_t net_receive(void *state, const DevemuNetOffload *offload, const uint8_t *data, size_t len,
+                   bool more)
+{
+    return receive(state, -1, offload, data, len, more);
+}
+
+size_t net_receive_queue(void *state, unsigned pair, const DevemuNetOffload *offload,
+                         const uint8_t *data, size_t len, bool more)
+{
+    return receive(state, (int)pair, offload, data, len, more);
 }

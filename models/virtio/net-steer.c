@@ -41,6 +41,27 @@ static unsigned pairs_in_use(const struct virtio_net *s)
     return virtio_has(&s->v, NET_F_CTRL_VQ) ? s->pairs : net_pairs(s);
 }
 
+unsigned net_queues(const void *state)
+{
+    return ((const struct virtio_net *)state)->pairs_max;
+}
+
+/* With RSS it is the table that says which; the backend's queues may be any. */
+bool net_uses_queue(const void *state, unsigned pair)
+{
+    const struct virtio_net *s = state;
+
+    return virtio_running(&s->v) && pair < net_pairs(s) && (s->rss || pair < pairs_in_use(s)) &&
+           (s->v.enabled[2 * pair] || s->v.enabled[2 * pair + 1]);
+}
+
+int net_steer_queue(struct virtio_net *s, unsigned pair, const struct net_flow *flow, uint32_t type,
+                    uint32_t hash)
+{
+    return !s->rss && pair < pairs_in_use(s) && is_ready(s, pair) ? (int)pair
+                                                                  : net_steer(s, flow, type, hash);
+}
+
 int net_steer(struct virtio_net *s, const struct net_flow *flow, uint32_t type, uint32_t hash)
 {
     unsigned pairs = pairs_in_use(s), number, first;

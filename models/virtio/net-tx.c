@@ -107,7 +107,7 @@ static bool send(struct virtio_net *s, unsigned queue, const DevemuVirtqueueChai
         net_steer_learn(s, head, devemu_virtqueue_read(q, chain, skip, head, sizeof(head)),
                         queue / 2);
     }
-    if (!devemu_send_packet(s->v.dev, &offload, slices, count, more)) {
+    if (!devemu_send_queue(s->v.dev, queue / 2, &offload, slices, count, more)) {
         return false;
     }
     count_sent(s, queue, &offload, len);

@@ -194,6 +194,8 @@ static inline unsigned net_control_queue(const struct virtio_net *s)
 void net_transmit(struct virtio_net *s, unsigned queue);
 size_t net_receive(void *state, const DevemuNetOffload *offload, const uint8_t *data, size_t len,
                    bool more);
+size_t net_receive_queue(void *state, unsigned pair, const DevemuNetOffload *offload,
+                         const uint8_t *data, size_t len, bool more);
 
 /* --- net-filter.c ------------------------------------------------------------------ */
 
@@ -215,6 +217,13 @@ void net_hash_key(struct virtio_net *s);
 void net_steer_learn(struct virtio_net *s, const uint8_t *frame, size_t len, unsigned pair);
 /* The pair that the frame is for, -1: none, it is dropped. */
 int net_steer(struct virtio_net *s, const struct net_flow *flow, uint32_t type, uint32_t hash);
+/* The same where the backend has a queue for each pair, and the frame came by that one's: what
+ * chose it (a tap: the kernel) learns from what is sent there, as net_steer_learn() does. */
+int net_steer_queue(struct virtio_net *s, unsigned pair, const struct net_flow *flow, uint32_t type,
+                    uint32_t hash);
+/* For the library: pairs, and those in use. */
+unsigned net_queues(const void *state);
+bool net_uses_queue(const void *state, unsigned pair);
 
 /* --- net-coal.c -------------------------------------------------------------------- */
 

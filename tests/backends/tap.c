@@ -267,6 +267,153 @@ Test(tap, what_waits_is_cut_for_a_driver_of_after)
     rig_free(&rig);
 }
 
+/* --- queues ------------------------------------------------------------------------ */
+
+/* The UDP flow of that number, from the device or to it. */
+static void flow_packet(Packet *packet, unsigned flow, bool from_device)
+{
+    static const PacketKind kind = {.udp = true};
+    uint8_t addresses[8], *ports;
+
+    packet_make(packet, &kind, 100, 0);
+    ports = packet->data + packet->transport;
+    packet_put16(ports, from_device ? 4000 : 1000 + flow);
+    packet_put16(ports + 2, from_device ? 1000 + flow : 4000);
+    if (from_device) {
+        memcpy(addresses, packet->data + packet->ip + 16, 4);
+        memcpy(addresses + 4, packet->data + packet->ip + 12, 4);
+        memcpy(packet->data + packet->ip + 12, addresses, 8);
+    }
+}
+
+/* Send a flow by a queue of the device, so that the kernel learns where it belongs. */
+static void leave_by(const Rig *rig, unsigned queue, unsigned flow)
+{
+    DevemuSlice slice;
+
+    flow_packet(rig->packet, flow, true);
+    slice = (DevemuSlice){rig->packet->data, rig->packet->len};
+    cr_assert(devemu_send_queue(rig->toy->dev, queue, &(DevemuNetOffload){0}, &slice, 1, false));
+}
+
+/* The device's queue by which a flow of the kernel's comes. */
+static unsigned comes_by(const Rig *rig, unsigned flow)
+{
+    static const DevemuNetOffload plain;
+
+    g_array_set_size(rig->toy->queues, 0);
+    flow_packet(rig->packet, flow, false);
+    cr_assert_gt(vnet_send(rig->fd, &plain, rig->packet->data, rig->packet->len), 0);
+    TOY_UNTIL(rig->context, rig->toy->queues->len == 1);
+    return g_array_index(rig->toy->queues, unsigned, 0);
+}
+
+static Rig queues_rig(const char *options, unsigned used)
+{
+    Rig rig = {.context = g_main_context_new()};
+
+    own_network();
+    rig.net = open_tap(options, rig.context);
+    rig.toy = toy_new(&toy_queues_model);
+    rig.toy->used = used;
+    devemu_net_attach(rig.net, rig.toy->dev);
+    bring_up("devemu0");
+    toy_settle(rig.context);
+    rig.fd = packet_socket("devemu0", ETH_P_IP, true);
+    rig.packet = g_new(Packet, 1);
+    return rig;
+}
+
+Test(tap, each_queue_of_the_device_has_one_of_the_tap)
+{
+    Rig rig = queues_rig("ifname=devemu0,queues=2", 3);
+    DevemuNetStats stats, both;
+
+    for (unsigned flow = 0; flow < 8; flow++) {
+        leave_by(&rig, flow % 2, flow);
+        cr_assert_eq(comes_by(&rig, flow), flow % 2);
+    }
+    for (unsigned flow = 0; flow < 8; flow++) {
+        leave_by(&rig, (flow + 1) % 2, flow);
+        cr_assert_eq(comes_by(&rig, flow), (flow + 1) % 2, "a flow that moves is followed");
+    }
+    for (unsigned queue = 0; queue < 2; queue++) {
+        cr_assert(devemu_net_queue_stats(rig.net, queue, &stats));
+        cr_assert_eq(stats.frames_out, 8);
+        cr_assert_eq(stats.frames_in, 8);
+    }
+    cr_assert_not(devemu_net_queue_stats(rig.net, 2, &stats));
+    devemu_net_stats(rig.net, &both);
+    cr_assert_eq(both.frames_out, 16);
+    cr_assert_eq(both.frames_in, 16);
+    cr_assert_eq(both.dropped_in + both.dropped_out, 0);
+    rig_free(&rig);
+}
+
+/* What the kernel would have put into a queue that is not used comes by the other one. */
+Test(tap, a_queue_that_is_not_used_is_detached)
+{
+    Rig rig = queues_rig("ifname=devemu0,queues=2", 1);
+
+    for (unsigned flow = 0; flow < 16; flow++) {
+        cr_assert_eq(comes_by(&rig, flow), 0);
+    }
+    rig.toy->used = 3;
+    leave_by(&rig, 1, 5);
+    cr_assert_eq(comes_by(&rig, 5), 1, "what is sent attaches it");
+    rig.toy->used = 2;
+    toy_settle(rig.context);
+    for (unsigned flow = 0; flow < 16; flow++) {
+        cr_assert_eq(comes_by(&rig, flow), 1);
+    }
+    rig.toy->used = 1;
+    toy_settle(rig.context);
+    cr_assert_eq(comes_by(&rig, 5), 0);
+    rig_free(&rig);
+}
+
+/* Of other networks, perhaps of other programs. */
+Test(tap, queues_of_one_interface_can_be_opened_one_by_one)
+{
+    Rig rig = queues_rig("ifname=devemu0,queues=1", 0);
+    DevemuNet *other = open_tap("ifname=devemu0,queues=1", rig.context);
+    Toy *toy = toy_new(&toy_queues_model);
+
+    toy->used = 1;
+    devemu_net_attach(other, toy->dev);
+    toy_settle(rig.context);
+    for (unsigned flow = 0; flow < 16; flow++) {
+        static const DevemuNetOffload plain;
+
+        flow_packet(rig.packet, flow, false);
+        cr_assert_gt(vnet_send(rig.fd, &plain, rig.packet->data, rig.packet->len), 0);
+        TOY_UNTIL(rig.context, toy->frames->len == flow + 1);
+    }
+    cr_assert_eq(rig.toy->frames->len, 0, "its driver uses no queue");
+    toy_free(toy);
+    devemu_net_free(other);
+    rig_free(&rig);
+}
+
+Test(tap, queues_that_cannot_be_are_refused)
+{
+    GError *error = NULL;
+    DevemuNet *net;
+
+    own_network();
+    net = open_tap("ifname=devemu0", NULL);
+    cr_assert_null(devemu_net_tap_new("ifname=devemu0,queues=2", NULL, &error));
+    cr_assert_not_null(strstr(error->message, "make it with \"multi_queue\""), "%s",
+                       error->message);
+    g_clear_error(&error);
+    cr_assert_null(devemu_net_tap_new("fd=0,queues=2", NULL, &error));
+    cr_assert_str_eq(error->message, "tap: option queues needs ifname; fd is one queue");
+    g_clear_error(&error);
+    cr_assert_null(devemu_net_tap_new("ifname=devemu0,queues=17", NULL, &error));
+    g_clear_error(&error);
+    devemu_net_free(net);
+}
+
 Test(tap, what_the_system_refuses_is_named)
 {
     GError *error = NULL;

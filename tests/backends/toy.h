@@ -21,6 +21,8 @@ typedef struct Toy {
     uint32_t offloads; /* toy_packet_model: what it takes */
     GArray *metas;     /* DevemuNetOffload: of each of the frames */
     unsigned mores;    /* frames that were not the last for now */
+    unsigned used;     /* toy_queues_model: a bit for each queue in use */
+    GArray *queues;    /* unsigned: by which each of the frames came */
 } Toy;
 
 static inline size_t toy_ready(const void *state)
@@ -78,10 +80,34 @@ static inline uint32_t toy_offloads(const void *state)
     return ((const Toy *)state)->offloads;
 }
 
+static inline unsigned toy_queues(const void *state)
+{
+    (void)state;
+    return 2;
+}
+
+static inline bool toy_uses_queue(const void *state, unsigned queue)
+{
+    return ((const Toy *)state)->used >> queue & 1;
+}
+
+static inline size_t toy_receive_queue(void *state, unsigned queue, const DevemuNetOffload *offload,
+                                       const uint8_t *data, size_t len, bool more)
+{
+    Toy *toy = state;
+    size_t taken = toy_receive_packet(state, offload, data, len, more);
+
+    if (taken > 0) {
+        g_array_append_val(toy->queues, queue);
+    }
+    return taken;
+}
+
 static const DevemuField toy_fields[] = {
     DEVEMU_SKIP(Toy, frames), DEVEMU_SKIP(Toy, chars), DEVEMU_SKIP(Toy, room),
     DEVEMU_SKIP(Toy, times),  DEVEMU_SKIP(Toy, echo),  DEVEMU_SKIP(Toy, offloads),
-    DEVEMU_SKIP(Toy, metas),  DEVEMU_SKIP(Toy, mores), {.name = NULL},
+    DEVEMU_SKIP(Toy, metas),  DEVEMU_SKIP(Toy, mores), DEVEMU_SKIP(Toy, used),
+    DEVEMU_SKIP(Toy, queues), {.name = NULL},
 };
 
 static const DevemuModel toy_net_model = {
@@ -109,6 +135,21 @@ static const DevemuModel toy_packet_model = {
     .is_net = true,
 };
 
+static const DevemuModel toy_queues_model = {
+    .name = "toy-queues",
+    .title = "a network device with two queues",
+    .datasheet = "none",
+    .not_modelled = "all",
+    .state_size = sizeof(Toy),
+    .fields = toy_fields,
+    .receive_packet = toy_receive_packet,
+    .queues = toy_queues,
+    .uses_queue = toy_uses_queue,
+    .receive_queue = toy_receive_queue,
+    .ready = toy_ready,
+    .is_net = true,
+};
+
 static const DevemuModel toy_char_model = {
     .name = "toy-char",
     .title = "a serial device that takes what it is told to take",
@@ -132,6 +173,7 @@ static inline Toy *toy_new(const DevemuModel *model)
     toy->frames = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
     toy->chars = g_string_new(NULL);
     toy->metas = g_array_new(FALSE, FALSE, sizeof(DevemuNetOffload));
+    toy->queues = g_array_new(FALSE, FALSE, sizeof(unsigned));
     toy->room = UINT32_MAX;
     return toy;
 }
@@ -141,6 +183,7 @@ static inline void toy_free(Toy *toy)
     g_ptr_array_unref(toy->frames);
     g_string_free(toy->chars, TRUE);
     g_array_unref(toy->metas);
+    g_array_unref(toy->queues);
     devemu_device_free(toy->dev);
 }
 

@@ -590,6 +590,109 @@ Test(net_control, rss_that_cannot_be_is_refused)
     vd_free(d);
 }
 
+/* --- a backend with queues ------------------------------------------------------------------- */
+
+/* Frames that came to each of its queues. */
+typedef struct Queue {
+    unsigned sent;
+} Queue;
+
+static void queue_send(void *net, const DevemuSlice *slices, size_t count, bool more)
+{
+    (void)slices;
+    (void)count;
+    (void)more;
+    ((Queue *)net)->sent++;
+}
+
+/* A device alone, whatever the mode: what stands between has one queue. */
+static VdDriver open_queues(const char *options, uint64_t features, Queue *queues, unsigned count)
+{
+    static const DevemuNetOps ops = {.size = sizeof(ops), .send = queue_send};
+    VdDriver d = {
+        .fake = devemu_fake_new_mode(&devemu_model_virtio_net, options, VD_RAM, DEVEMU_FAKE_PLAIN)};
+
+    for (unsigned i = 0; i < count; i++) {
+        queues[i].sent = 0;
+        cr_assert(devemu_device_attach_net_queue(devemu_fake_device(d.fake), i, &ops, &queues[i]));
+    }
+    cr_assert_not(devemu_device_attach_net_queue(devemu_fake_device(d.fake), 3, &ops, NULL));
+    vd_start(&d, features);
+    return d;
+}
+
+/* The pair that a frame by that queue of the backend comes in on; -1: none. */
+static int arrives_from(VdDriver *d, unsigned queue, const Packet *packet)
+{
+    uint32_t len;
+
+    cr_assert_eq(devemu_device_receive_queue(devemu_fake_device(d->fake), queue, NULL, packet->data,
+                                             packet->len, false),
+                 packet->len);
+    for (unsigned i = 0; i < 3; i++) {
+        if (nd_used(d, 2 * i, &len) != NULL) {
+            return (int)i;
+        }
+    }
+    return -1;
+}
+
+static unsigned uses(VdDriver *d)
+{
+    unsigned used = 0;
+
+    for (unsigned i = 0; i < 4; i++) {
+        used |= (unsigned)devemu_device_uses_queue(devemu_fake_device(d->fake), i) << i;
+    }
+    return used;
+}
+
+Test(net_control, a_pair_sends_and_receives_by_its_queue_of_the_backend)
+{
+    Queue queues[3];
+    VdDriver driver = open_queues("queues=3", basic | VD_BIT(F_MQ), queues, 2), *d = &driver;
+    g_autofree Packet *packet = g_new(Packet, 1);
+    static const uint8_t header[12];
+
+    fill_all(d, 3);
+    flow_packet(packet, 0, false);
+    cr_assert_eq(uses(d), 1);
+    cr_assert_eq(arrives_from(d, 1, packet), 0, "pair 1 is not in use");
+    cr_assert_eq(set_pairs(d, 3), ND_OK);
+    cr_assert_eq(uses(d), 7);
+    for (unsigned n = 0; n < 12; n++) {
+        flow_packet(packet, n / 3, false);
+        cr_assert_eq(arrives_from(d, n % 3, packet), (int)(n % 3));
+    }
+    for (unsigned pair = 0; pair < 3; pair++) {
+        flow_packet(packet, pair, true);
+        nd_send(d, 2 * pair + 1, header, 12, packet->data, packet->len, 12, 50);
+    }
+    cr_assert_eq(queues[0].sent, 2, "its own, and that of the pair whose queue has no backend");
+    cr_assert_eq(queues[1].sent, 1);
+    cr_assert_eq(set_pairs(d, 2), ND_OK);
+    cr_assert_eq(uses(d), 3);
+    vd_free(d);
+}
+
+Test(net_control, rss_is_above_the_queues_of_the_backend)
+{
+    static const PacketKind kind = {0};
+    Queue queues[3];
+    VdDriver driver = open_queues("queues=3", basic | VD_BIT(F_RSS), queues, 3), *d = &driver;
+    g_autofree Packet *packet = g_new(Packet, 1);
+    uint8_t data[400];
+
+    fill_all(d, 3);
+    cr_assert_eq(nd_command(d, 4, 1, data, rss_command(data, 1 << 1, 128, 1, 3)), ND_OK);
+    cr_assert_eq(uses(d), 7);
+    for (unsigned i = 0; i < G_N_ELEMENTS(ipv4_hashes); i++) {
+        ipv4_packet(packet, &kind, i);
+        cr_assert_eq(arrives_from(d, i % 3, packet), (ipv4_hashes[i].tcp & 127) % 3);
+    }
+    vd_free(d);
+}
+
 /* --- offloads: 5.1.6.5.9 ------------------------------------------------------------------------
  */
 
