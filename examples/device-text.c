@@ -44,6 +44,15 @@ static unsigned port_number(const DevemuModel *model, const char *name)
     return (unsigned)port;
 }
 
+/* Was it given before? */
+static bool is_again(const DevemuSetting *settings, const DevemuSetting *s)
+{
+    while (settings != s && strcmp(settings->name, s->name) != 0) {
+        settings++;
+    }
+    return settings != s;
+}
+
 /* What a model without a backend does not know is its own, too, so that it says so. */
 static void split(DeviceText *text, const DevemuSetting *settings)
 {
@@ -61,7 +70,8 @@ static void split(DeviceText *text, const DevemuSetting *settings)
             const DevemuSetting plain = {.name = s->name + strlen(TRANSPORT), .text = s->text};
 
             append_option(transport, &plain);
-        } else if (!has_backend(text->model) || has_property(text->model, s->name)) {
+        } else if (!has_backend(text->model) || (has_property(text->model, s->name) &&
+                                                 !(text->named && is_again(settings, s)))) {
             append_option(own, s);
         } else if (strcmp(s->name, "backend") == 0) {
             text->named = true;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * device-text.h: a device as people write it, "MODEL,name=value,...": options that the model knows
- * are its own, backend= names its network, characters or medium, and the rest is that one's;
+ * are its own, backend= names its network, characters or medium, and the rest is that one's, also
+ * what both know and is given a second time, behind backend= (queues= of virtio-net and of a tap);
  * port.N= names the characters of a further port (virtio-console), with all their options. Those
  * that begin with "pci." are for virtio's PCI transport.
  */

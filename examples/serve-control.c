@@ -84,6 +84,45 @@ static char *command_link(Control *control, const char *name, const char *level)
     return g_strdup_printf("error: there is no device '%s'; list names them", name);
 }
 
+typedef struct FramesCall {
+    Served *served;
+    GString *text;
+    GAsyncQueue *done;
+} FramesCall;
+
+static gboolean count_frames(gpointer opaque)
+{
+    FramesCall *call = opaque;
+    DevemuNetStats stats;
+
+    for (unsigned i = 0; devemu_net_queue_stats(call->served->backend.net, i, &stats); i++) {
+        g_string_append_printf(call->text, "%s%" G_GUINT64_FORMAT "/%" G_GUINT64_FORMAT,
+                               i ? " " : "", stats.frames_in, stats.frames_out);
+    }
+    g_async_queue_push(call->done, call);
+    return G_SOURCE_REMOVE;
+}
+
+/* Of each queue: taken by the device, sent by it. */
+static char *command_frames(Control *control, const char *name)
+{
+    for (guint i = 0; i < control->served->len; i++) {
+        Served *s = g_ptr_array_index(control->served, i);
+        FramesCall call = {.served = s};
+
+        if (strcmp(devemu_device_name(s->dev), name) != 0 || s->backend.net == NULL) {
+            continue;
+        }
+        call.text = g_string_new(NULL);
+        call.done = g_async_queue_new();
+        g_main_context_invoke(s->context, count_frames, &call);
+        g_async_queue_pop(call.done);
+        g_async_queue_unref(call.done);
+        return g_string_free(call.text, FALSE);
+    }
+    return g_strdup_printf("error: there is no network device '%s'; list names all devices", name);
+}
+
 static char *execute(Control *control, const char *line)
 {
     g_auto(GStrv) words = g_strsplit(line, " ", 4);
@@ -99,7 +138,10 @@ static char *execute(Control *control, const char *line)
     if (count == 3 && strcmp(words[0], "link") == 0) {
         return command_link(control, words[1], words[2]);
     }
-    return g_strdup("error: the commands are: list; link NAME on|off; quit");
+    if (count == 2 && strcmp(words[0], "frames") == 0) {
+        return command_frames(control, words[1]);
+    }
+    return g_strdup("error: the commands are: list; link NAME on|off; frames NAME; quit");
 }
 
 /* --- connections ------------------------------------------------------------------- */

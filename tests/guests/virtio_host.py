@@ -38,6 +38,7 @@ class Host:
         self.flushed = self.cut = 0
         self.disk = f"{tmp}/disk"
         self.balloon = self.key = None  # how the transport does these
+        self.control = None  # where serve takes commands
         with open(self.disk, "wb") as disk:
             disk.write(os.urandom(16 << 20))
             disk.truncate(DISK_MIB << 20)
@@ -63,6 +64,14 @@ class Host:
 
     def ask_tap(self):
         return str(rig.statistics("rx")["packets"])
+
+    def ask_tap_queues(self):
+        """What came in and went out by each queue of the tap; "-" where it is not ours."""
+        if self.control is None:
+            return "-"
+        with connect(self.control) as s:
+            s.sendall(b"frames virtio-net.1\n")
+            return s.makefile().readline().strip()
 
     def ask_traffic(self, mac, seconds):
         return self.traffic.begin(mac, seconds)
@@ -188,10 +197,9 @@ def texts(host):
         "rng": f"virtio-rng,{ring},backend=random",
         "blk": f"virtio-blk,{ring},serial=devemu-rig,num_queues=2,backend=file:{host.disk}",
         "net": f"virtio-net,{ring},mac={MACS[0]},backend=slirp",
-        "net1": f"virtio-net,{ring},mac={MACS[1]},queues=2,backend=tap,ifname={rig.TAP}",
+        "net1": f"virtio-net,{ring},mac={MACS[1]},queues=2,backend=tap,ifname={rig.TAP},queues=2",
         "balloon": f"virtio-balloon,{ring}",
         "input": f"virtio-input,{ring}",
-        "vsock": f"virtio-vsock,{ring},guest-cid=3,backend=unix:{host.tmp}/vsock",
         "vsock": f"virtio-vsock,{ring},guest-cid=3,backend=unix:{host.tmp}/vsock",
     }
 
@@ -200,7 +208,8 @@ def serve(host, build, log, protocol):
     """examples/serve with the devices, each on a socket of its own: pairs of device and path."""
     names = sum((["net", "net1"] if name == "net" else [name] for name in host.devices), [])
     sockets = [(name, f"{host.tmp}/{name}.sock") for name in names]
-    words = sum(([f"{protocol}:{path}", texts(host)[name]] for name, path in sockets), [])
+    words = sum(([f"{protocol}:{path}", texts(host)[name]] for name, path in sockets), ["--control", f"{host.tmp}/control"])
+    host.control = f"{host.tmp}/control"
     host.machine.append(rig.serve(build, log, *words, sockets=[path for _, path in sockets]))
     return sockets
 

@@ -193,9 +193,14 @@ offloads() {
 }
 
 # The interrupts of a queue pair: those of its two queues.
+# Frames of the tap's queues since BEFORE ("IN/OUT IN/OUT"): did each carry some, both ways?
+all_moved() {
+  [ "$1" = - ] && return
+  echo "$1 $2" | tr / ' ' | awk '{for (i = 1; i <= 4; i++) if ($(i + 4) <= $i) exit 1}'
+}
 interrupts() { grep -E "$1-(input|output)\\.$2\$" /proc/interrupts | awk '{for (i = 2; i <= 3; i++) n += $i} END {print n + 0}'; }
 queues() {
-  local count d q before after
+  local count d q before after tap_before tap_after
   count=$(option queues)
   [ "$count" -gt 1 ] || return
   d=$(basename "$(readlink /sys/class/net/eth1/device)")
@@ -203,6 +208,7 @@ queues() {
   check 'queue pairs' "$(ethtool -l eth1 | sed -n '/Current/,$s/Combined:[^0-9]*//p')" equal \
     "$(ethtool -l eth1 | sed -n '/Current/,$s/Combined:[^0-9]*//p')" "$count"
   before=$(for q in 0 1; do interrupts "$d" $q; done | xargs)
+  tap_before=$(ask tap_queues)
   when="$count queue pairs, "
   speed 'to the host' -P 4
   speed 'to the guest' -P 4 -R
@@ -210,6 +216,8 @@ queues() {
   after=$(for q in 0 1; do interrupts "$d" $q; done | xargs)
   check 'each queue pair has interrupts' "$before, then $after" [ "${before%% *}" -lt "${after%% *}" -a \
     "${before##* }" -lt "${after##* }" ]
+  tap_after=$(ask tap_queues)
+  check "each queue of the tap has frames in and out" "$tap_before, then $tap_after" all_moved "$tap_before" "$tap_after"
   ethtool -L eth1 combined 1
   check 'ping by one queue pair again' '5 of 5' pinged 5 1400 $tap
 }
