@@ -114,30 +114,36 @@ static uint64_t take_number(Fuzz *f, uint64_t old)
     }
 }
 
-/* Whatever the order of the entries. */
-static bool same(GVariant *a, GVariant *b)
+/* The first entry that is not the same in both, whatever their order, or NULL. Free with g_free. */
+static char *difference(GVariant *a, GVariant *b)
 {
-    bool equal = g_variant_n_children(a) == g_variant_n_children(b);
+    char *found = g_variant_n_children(a) == g_variant_n_children(b) ? NULL : g_strdup("entries");
     GVariantIter iter;
     const char *key;
     GVariant *value;
 
     g_variant_iter_init(&iter, a);
-    while (equal && g_variant_iter_next(&iter, "{&sv}", &key, &value)) {
+    while (!found && g_variant_iter_next(&iter, "{&sv}", &key, &value)) {
         GVariant *other = g_variant_lookup_value(b, key, g_variant_get_type(value));
 
-        equal = other && (g_variant_is_of_type(value, G_VARIANT_TYPE_VARDICT)
-                              ? same(value, other)
-                              : g_variant_equal(value, other));
+        if (other && g_variant_is_of_type(value, G_VARIANT_TYPE_VARDICT)) {
+            char *below = difference(value, other);
+
+            found = below ? g_strconcat(key, "/", below, NULL) : NULL;
+            g_free(below);
+        } else if (!other || !g_variant_equal(value, other)) {
+            found = g_strdup(key);
+        }
         g_clear_pointer(&other, g_variant_unref);
         g_variant_unref(value);
     }
-    return equal;
+    return found;
 }
 
 static void judge(Fuzz *f, bool ok, GVariant *before, GVariant *loaded, GError *error)
 {
     GVariant *after = devemu_device_save(f->top);
+    char *other = ok && loaded ? difference(loaded, after) : NULL;
 
     fuzz_digest_number(f, ok);
     if (!ok && error == NULL) {
@@ -146,8 +152,8 @@ static void judge(Fuzz *f, bool ok, GVariant *before, GVariant *loaded, GError *
     if (!ok && !g_variant_equal(before, after)) {
         fuzz_fail(f, NULL, "a refused snapshot changed the device");
     }
-    if (ok && loaded && !same(loaded, after)) {
-        fuzz_fail(f, NULL, "an accepted snapshot is saved as another one");
+    if (other) {
+        fuzz_fail(f, NULL, "an accepted snapshot is saved as another one: %s", other);
     }
     g_variant_unref(after);
     g_clear_error(&error);

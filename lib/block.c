@@ -179,6 +179,14 @@ void devemu_device_set_polled(DevemuDevice *dev, bool polled)
 
 unsigned devemu_device_poll(DevemuDevice *dev)
 {
+    unsigned count = 0;
+
     g_return_val_if_fail(dev != NULL, 0);
-    return dev->block_ops.poll ? dev->block_ops.poll(dev->block) : 0;
+    if (dev->block_ops.poll) {
+        count += dev->block_ops.poll(dev->block);
+    }
+    if (dev->net_ops.poll) {
+        count += dev->net_ops.poll(dev->net);
+    }
+    return count;
 }

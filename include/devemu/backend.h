@@ -79,6 +79,9 @@ typedef struct DevemuNetOps {
     /* As send, for a frame that is not plain. */
     void (*send_offload)(void *net, const DevemuNetOffload *offload, const DevemuSlice *slices,
                          size_t count, bool more);
+    /* Deliver what has come, for a host that polls; returns how many frames the device took. NULL:
+     * the network comes by itself. */
+    unsigned (*poll)(void *net);
 } DevemuNetOps;
 
 /* Characters. */

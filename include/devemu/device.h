@@ -127,7 +127,7 @@ DEVEMU_API void devemu_device_drain(DevemuDevice *dev);
 /*
  * For a host that polls and does not sleep: while `polled` is on, virtqueues ask for no
  * notifications and a block backend wakes no loop, and devemu_device_poll() completes the block
- * requests that have ended; it returns how many. When polling is switched off, notify each
+ * requests that have ended and delivers the frames that have come; it returns how many. When polling is switched off, notify each
  * virtqueue once. Of this device alone, outside its events.
  */
 DEVEMU_API void devemu_device_set_polled(DevemuDevice *dev, bool polled);

@@ -266,13 +266,24 @@ static void ops_ready(void *opaque)
     net_wake_source(opaque);
 }
 
+static unsigned ops_poll(void *opaque)
+{
+    DevemuNet *net = opaque;
+    uint64_t before = net->stats.frames_in;
+
+    devemu_net_fetch(net);
+    devemu_net_run(net);
+    return (unsigned)(net->stats.frames_in - before);
+}
+
 void devemu_net_attach(DevemuNet *net, DevemuDevice *dev)
 {
     static const DevemuNetOps ops = {.size = sizeof(DevemuNetOps),
                                      .send = ops_send,
                                      .ready = ops_ready,
                                      .offloads = ops_offloads,
-                                     .send_offload = ops_send_offload};
+                                     .send_offload = ops_send_offload,
+                                     .poll = ops_poll};
 
     g_return_if_fail(net != NULL);
     g_return_if_fail(net->outer == NULL && net->join == NULL);

@@ -411,6 +411,7 @@ static uint64_t sum(const uint32_t *lens, unsigned count)
     return sum;
 }
 
+/* The segments' places in its units, which are none of another request's. */
 static bool saved_one_valid(const BlkSaved *from, unsigned i, uint64_t *units)
 {
     unsigned readable = from->readable[i], writable = from->writable[i];
@@ -430,14 +431,44 @@ static bool saved_one_valid(const BlkSaved *from, unsigned i, uint64_t *units)
     return sum(lens, readable) >= BLK_HEADER && sum(lens + readable, writable) >= 1;
 }
 
+static bool saved_none_valid(const BlkSaved *from, unsigned i)
+{
+    return (from->sector[i] | from->done[i] | from->type[i] | from->id[i] | from->descs[i] |
+            from->unit[i] | from->readable[i] | from->writable[i]) == 0;
+}
+
+/* Segments from the first to before the end, which hold nothing. */
+static bool segments_empty(const BlkSaved *from, unsigned first, unsigned end)
+{
+    uint64_t any = 0;
+
+    for (unsigned n = first; n < end; n++) {
+        any |= from->segment_addr[n] | from->segment_len[n];
+    }
+    return any == 0;
+}
+
 bool blk_saved_valid(const struct virtio_blk *s)
 {
+    const BlkSaved *from = &s->saved;
     uint64_t units[BLK_UNITS / 64];
 
     memset(units, 0xff, sizeof(units));
     for (unsigned i = 0; i < BLK_REQUESTS; i++) {
-        if (s->saved.queue[i] > s->v.queue_count ||
-            (s->saved.queue[i] && !saved_one_valid(&s->saved, i, units))) {
+        unsigned first = from->unit[i] * BLK_UNIT, segments = from->readable[i] + from->writable[i];
+
+        if (from->queue[i] == 0) {
+            if (!saved_none_valid(from, i)) {
+                return false;
+            }
+        } else if (from->queue[i] > s->v.queue_count || !s->v.enabled[from->queue[i] - 1] ||
+                   s->look_ns == DEVEMU_NEVER || !saved_one_valid(from, i, units) ||
+                   !segments_empty(from, first + segments, first + units_of(segments) * BLK_UNIT)) {
+            return false;
+        }
+    }
+    for (unsigned n = 0; n < BLK_UNITS; n++) {
+        if (unit_free(units, n) && !segments_empty(from, n * BLK_UNIT, (n + 1) * BLK_UNIT)) {
             return false;
         }
     }
@@ -485,12 +516,9 @@ void blk_loaded(void *state)
     virtio_loaded(state);
     blk_pools_reset(s);
     for (unsigned i = 0; i < BLK_REQUESTS; i++) {
-        if (s->saved.queue[i] && s->v.enabled[s->saved.queue[i] - 1]) {
+        if (s->saved.queue[i]) {
             load_one(s, i);
         }
-    }
-    if (s->look_ns == DEVEMU_NEVER && s->first_waiting) {
-        s->look_ns = devemu_now(s->v.dev);
     }
     s->untold = !blk_told(s);
 }

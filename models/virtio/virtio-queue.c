@@ -40,8 +40,7 @@ static void driver_feature_wrote(void *state, unsigned index, uint64_t value, ui
     }
 }
 
-/* 2.2.1: not after FEATURES_OK. */
-static bool features_open(const void *state)
+bool virtio_features_open(const void *state)
 {
     const VirtioDevice *v = state;
 
@@ -330,7 +329,7 @@ const DevemuReg virtio_common_regs[VIRTIO_COMMON_REGS] = {
      .section = SECTION,
      .at = DEVEMU_VIRTIO_DRIVER_FEATURE,
      .size = 4,
-     .writable = features_open,
+     .writable = virtio_features_open,
      .read = driver_feature_read,
      .wrote = driver_feature_wrote},
     SHOWN("num_queues", "Number of queues", DEVEMU_VIRTIO_NUM_QUEUES, 2, num_queues_read),

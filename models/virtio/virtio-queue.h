@@ -23,6 +23,8 @@ static inline uint16_t virtio_queue_max(const VirtioDevice *v, unsigned queue)
 uint64_t virtio_offered(const VirtioDevice *v);
 /* Are there negotiated features, be it as a legacy driver leaves them? */
 bool virtio_negotiated(VirtioDevice *v);
+/* 2.2.1: not after FEATURES_OK. state is a VirtioDevice. */
+bool virtio_features_open(const void *state);
 /* The queue was notified. */
 void virtio_process(VirtioDevice *v, unsigned queue);
 void virtio_status_wrote(void *state, unsigned index, uint64_t value, uint64_t old);

@@ -334,8 +334,10 @@ bool virtio_valid(const void *state)
             return false;
         }
     }
+    /* A legacy driver may change its mind behind the first queue_enable. */
     return ((v->pending | v->resetting | v->resume) & ~there) == 0 &&
-           (v->features & ~v->driver_features) == 0 && shows_selected(v);
+           (virtio_features_open(v) || (v->features & ~v->driver_features) == 0) &&
+           shows_selected(v);
 }
 
 void virtio_loaded(void *state)

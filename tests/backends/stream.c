@@ -95,6 +95,20 @@ Test(stream, fetch_reads_without_the_main_loop)
     wire_free(&wire);
 }
 
+Test(stream, a_host_that_polls_the_device_needs_no_main_loop)
+{
+    Wire wire;
+    uint8_t bytes[64] = {0, 0, 0, 60};
+
+    wire_new(&wire, "");
+    cr_assert_eq(devemu_device_poll(wire.toy->dev), 0);
+    put(&wire, bytes, sizeof(bytes));
+
+    cr_assert_eq(devemu_device_poll(wire.toy->dev), 1);
+    cr_assert_eq(wire.toy->frames->len, 1);
+    wire_free(&wire);
+}
+
 Test(stream, what_the_device_cannot_take_waits_and_then_in_the_socket)
 {
     Wire wire;
