@@ -188,5 +188,10 @@ unsigned devemu_device_poll(DevemuDevice *dev)
     if (dev->net_ops.poll) {
         count += dev->net_ops.poll(dev->net);
     }
+    for (unsigned i = 1; dev->ports && i < DEVEMU_PORTS; i++) {
+        if (dev->ports[i].net_ops.poll) {
+            count += dev->ports[i].net_ops.poll(dev->ports[i].net);
+        }
+    }
     return count;
 }

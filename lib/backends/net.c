@@ -59,13 +59,18 @@ void devemu_net_run(DevemuNet *net)
     }
 }
 
+static void fetch(DevemuNet *net)
+{
+    if (net->class->eager && !net_full(net)) {
+        net->class->fetch(net);
+    }
+}
+
 void devemu_net_fetch(DevemuNet *net)
 {
     g_return_if_fail(net != NULL);
     for (net = net_source(net); net; net = net->next_queue) {
-        if (net->class->eager && !net_full(net)) {
-            net->class->fetch(net);
-        }
+        fetch(net);
     }
 }
 
@@ -271,8 +276,8 @@ static unsigned ops_poll(void *opaque)
     DevemuNet *net = opaque;
     uint64_t before = net->stats.frames_in;
 
-    devemu_net_fetch(net);
-    devemu_net_run(net);
+    fetch(net_source(net));
+    run(net_source(net));
     return (unsigned)(net->stats.frames_in - before);
 }
 

@@ -326,6 +326,7 @@ static Rig queues_rig(const char *options, unsigned used)
 
 Test(tap, each_queue_of_the_device_has_one_of_the_tap)
 {
+    static const DevemuNetOffload plain;
     Rig rig = queues_rig("ifname=devemu0,queues=2", 3);
     DevemuNetStats stats, both;
 
@@ -343,9 +344,14 @@ Test(tap, each_queue_of_the_device_has_one_of_the_tap)
         cr_assert_eq(stats.frames_in, 8);
     }
     cr_assert_not(devemu_net_queue_stats(rig.net, 2, &stats));
+    flow_packet(rig.packet, 1, false);
+    cr_assert_gt(vnet_send(rig.fd, &plain, rig.packet->data, rig.packet->len), 0);
+    flow_packet(rig.packet, 2, false);
+    cr_assert_gt(vnet_send(rig.fd, &plain, rig.packet->data, rig.packet->len), 0);
+    cr_assert_eq(devemu_device_poll(rig.toy->dev), 2, "a host that polls gets those of both");
     devemu_net_stats(rig.net, &both);
     cr_assert_eq(both.frames_out, 16);
-    cr_assert_eq(both.frames_in, 16);
+    cr_assert_eq(both.frames_in, 18);
     cr_assert_eq(both.dropped_in + both.dropped_out, 0);
     rig_free(&rig);
 }
