@@ -144,6 +144,7 @@ void devemu_virtqueue_set_inflight(DevemuVirtqueue *q, void *memory)
         return;
     }
     q->inflight = memory;
+    q->careful = true;
     if (get16(q->inflight + VERSION_AT) == VERSION) {
         recover(q);
     } else {
@@ -155,9 +156,5 @@ void devemu_virtqueue_set_inflight(DevemuVirtqueue *q, void *memory)
 
 unsigned virtq_inflight_again(DevemuVirtqueue *q, DevemuVirtqueueChain *ret_chain)
 {
-    if (!virtq_split_retake(q, q->again[q->again_at], ret_chain)) {
-        return 0;
-    }
-    q->again_at++;
-    return 1;
+    return virtq_split_retake(q, q->again[q->again_at], ret_chain) ? 1 : 0;
 }

@@ -35,6 +35,15 @@ uint8_t *virtq_map_slowly(DevemuVirtqueue *q, uint64_t addr, uint64_t len, bool 
     return window.data + (addr - window.addr);
 }
 
+bool virtq_present(DevemuVirtqueue *q, uint64_t addr, uint64_t len, bool write)
+{
+    if (q->present == NULL || q->present(q->present_opaque, addr, len, write)) {
+        return true;
+    }
+    q->starved = true;
+    return false;
+}
+
 /* Where the host's memory is not aligned as the bus is, the area goes by DMA. */
 static void map_area(DevemuVirtqueue *q, VirtqArea *area, bool write, unsigned align)
 {
@@ -179,6 +188,9 @@ bool virtq_indirect(DevemuVirtqueue *q, DevemuVirtqueueChain *chain, VirtqDesc t
         return virtq_break(q, "virtqueue: an indirect table is not of whole descriptors");
     }
     view = virtq_map(q, table.addr, len, false);
+    if (view == NULL && !virtq_present(q, table.addr, len, false)) {
+        return false;
+    }
     return q->packed ? packed_table(q, chain, view, table.addr, count)
                      : split_table(q, chain, view, table.addr, count);
 }
@@ -277,6 +289,8 @@ void devemu_virtqueue_disable(DevemuVirtqueue *q)
     q->inflight = NULL;
     g_clear_pointer(&q->again, g_free);
     q->again_at = q->again_count = 0;
+    q->present = NULL;
+    q->careful = q->starved = false;
     devemu_virtqueue_revoke(q);
 }
 
@@ -316,41 +330,13 @@ static inline bool ready(DevemuVirtqueue *q)
     return G_LIKELY(q->ready) || get_ready(q);
 }
 
-unsigned devemu_virtqueue_pop(DevemuVirtqueue *q, DevemuVirtqueueChain *chains, unsigned count)
+static inline unsigned take(DevemuVirtqueue *q, DevemuVirtqueueChain *chains, unsigned count)
 {
-    unsigned n;
-
-    if (!ready(q)) {
-        return 0;
-    }
-    if (G_UNLIKELY(q->again_at < q->again_count)) {
-        return count > 0 ? virtq_inflight_again(q, chains) : 0;
-    }
-    n = q->packed ? virtq_packed_pop(q, chains, count) : virtq_split_pop(q, chains, count);
-    if (G_UNLIKELY(q->inflight != NULL)) {
-        virtq_inflight_popped(q, chains, n);
-    }
-    return n;
+    return q->packed ? virtq_packed_pop(q, chains, count) : virtq_split_pop(q, chains, count);
 }
 
-bool devemu_virtqueue_retake(DevemuVirtqueue *q, unsigned id, DevemuVirtqueueChain *ret_chain)
-{
-    if (!ready(q) || q->packed || q->in_flight == 0) {
-        return false;
-    }
-    return virtq_split_retake(q, id, ret_chain);
-}
-
-void devemu_virtqueue_remap(DevemuVirtqueue *q, const DevemuVirtqueueChain *chain)
-{
-    for (unsigned i = 0; i < chain->readable + chain->writable; i++) {
-        DevemuVirtqueueSegment *s = &chain->segments[i];
-
-        s->data = virtq_map(q, s->addr, s->len, i >= chain->readable);
-    }
-}
-
-void devemu_virtqueue_unpop(DevemuVirtqueue *q, const DevemuVirtqueueChain *chains, unsigned count)
+/* What was popped last is available again. */
+static void put_back(DevemuVirtqueue *q, const DevemuVirtqueueChain *chains, unsigned count)
 {
     for (unsigned i = count; i-- > 0;) {
         unsigned places = q->packed ? chains[i].descs : 1;
@@ -365,6 +351,92 @@ void devemu_virtqueue_unpop(DevemuVirtqueue *q, const DevemuVirtqueueChain *chai
         }
         q->avail = (uint16_t)(q->avail - places);
     }
+}
+
+/* A window holds what is there; the rest is asked for all at once. */
+static bool chain_present(DevemuVirtqueue *q, const DevemuVirtqueueChain *chain)
+{
+    bool there = true;
+
+    for (unsigned i = 0; i < chain->readable + chain->writable; i++) {
+        const DevemuVirtqueueSegment *s = &chain->segments[i];
+
+        if (s->data == NULL && !virtq_present(q, s->addr, s->len, i >= chain->readable)) {
+            there = false;
+        }
+    }
+    return there;
+}
+
+static G_GNUC_NO_INLINE unsigned pop_carefully(DevemuVirtqueue *q, DevemuVirtqueueChain *chains,
+                                               unsigned count)
+{
+    bool again = q->again_at < q->again_count;
+    unsigned n, there = 0;
+
+    q->starved = false;
+    if (again) {
+        n = count > 0 ? virtq_inflight_again(q, chains) : 0;
+    } else {
+        n = take(q, chains, count);
+    }
+    while (there < n && chain_present(q, &chains[there])) {
+        there++;
+    }
+    if (again) {
+        q->again_at += there;
+        return there;
+    }
+    put_back(q, chains + there, n - there);
+    if (q->inflight != NULL) {
+        virtq_inflight_popped(q, chains, there);
+    }
+    return there;
+}
+
+unsigned devemu_virtqueue_pop(DevemuVirtqueue *q, DevemuVirtqueueChain *chains, unsigned count)
+{
+    if (!ready(q)) {
+        return 0;
+    }
+    return G_UNLIKELY(q->careful) ? pop_carefully(q, chains, count) : take(q, chains, count);
+}
+
+bool devemu_virtqueue_retake(DevemuVirtqueue *q, unsigned id, DevemuVirtqueueChain *ret_chain)
+{
+    if (!ready(q) || q->packed || q->in_flight == 0) {
+        return false;
+    }
+    return virtq_split_retake(q, id, ret_chain) ||
+           virtq_break(q, "virtqueue: an indirect table is outside memory");
+}
+
+void devemu_virtqueue_set_present(DevemuVirtqueue *q, DevemuVirtqueuePresent *present, void *opaque)
+{
+    if (q->enabled) {
+        q->present = present;
+        q->present_opaque = opaque;
+        q->careful = q->inflight != NULL || present != NULL;
+    }
+}
+
+bool devemu_virtqueue_starved(const DevemuVirtqueue *q)
+{
+    return q->starved;
+}
+
+void devemu_virtqueue_remap(DevemuVirtqueue *q, const DevemuVirtqueueChain *chain)
+{
+    for (unsigned i = 0; i < chain->readable + chain->writable; i++) {
+        DevemuVirtqueueSegment *s = &chain->segments[i];
+
+        s->data = virtq_map(q, s->addr, s->len, i >= chain->readable);
+    }
+}
+
+void devemu_virtqueue_unpop(DevemuVirtqueue *q, const DevemuVirtqueueChain *chains, unsigned count)
+{
+    put_back(q, chains, count);
     if (q->inflight != NULL) {
         virtq_inflight_unpopped(q, chains, count);
     }
@@ -416,8 +488,10 @@ bool devemu_virtqueue_flush(DevemuVirtqueue *q)
 
 bool devemu_virtqueue_waiting(DevemuVirtqueue *q)
 {
-    return ready(q) && (q->again_at < q->again_count ||
-                        (q->packed ? virtq_packed_waiting(q) : virtq_split_waiting(q)));
+    return ready(q) &&
+           (q->again_at < q->again_count ||
+            (q->packed ? virtq_packed_waiting(q) : virtq_split_waiting(q))) &&
+           !q->starved;
 }
 
 void devemu_virtqueue_set_polled(DevemuVirtqueue *q, bool polled)
@@ -433,8 +507,10 @@ bool devemu_virtqueue_listen(DevemuVirtqueue *q)
     if (G_UNLIKELY(q->polled)) {
         return devemu_virtqueue_waiting(q);
     }
-    return ready(q) && ((q->packed ? virtq_packed_listen(q, true) : virtq_split_listen(q, true)) ||
-                        q->again_at < q->again_count);
+    return ready(q) &&
+           ((q->packed ? virtq_packed_listen(q, true) : virtq_split_listen(q, true)) ||
+            q->again_at < q->again_count) &&
+           !q->starved;
 }
 
 void devemu_virtqueue_ignore(DevemuVirtqueue *q)

@@ -36,7 +36,8 @@ typedef struct VirtqDesc {
 
 struct DevemuVirtqueue {
     /* What every buffer touches. */
-    bool ready; /* enabled, not broken, and the areas' windows are those of now */
+    bool ready;   /* enabled, not broken, and the areas' windows are those of now */
+    bool careful; /* has memory that knows what is in flight, or memory that may be away */
     bool packed, event_idx, indirect;
     bool avail_wrap, used_wrap; /* packed */
     uint16_t avail, used;       /* split: free running indexes; packed: offsets in the ring */
@@ -61,18 +62,26 @@ struct DevemuVirtqueue {
     uint64_t inflight_counter;
     uint16_t *again;
     unsigned again_at, again_count;
+
+    /* Is memory there, or NULL: always; and the last pop() met some that was not. */
+    DevemuVirtqueuePresent *present;
+    void *present_opaque;
+    bool starved;
 };
 
 /* False always. The first reason stays. */
 bool virtq_break(DevemuVirtqueue *q, const char *why);
 /* The address as a pointer, or NULL where no window holds all of it; not in the last one used. */
 uint8_t *virtq_map_slowly(DevemuVirtqueue *q, uint64_t addr, uint64_t len, bool write);
+/* Is it there? If not, the queue is starved. */
+bool virtq_present(DevemuVirtqueue *q, uint64_t addr, uint64_t len, bool write);
 /* Accesses to an area that has no window. False breaks the queue. */
 bool virtq_area_read_slowly(DevemuVirtqueue *q, const VirtqArea *area, uint32_t at, void *buf,
                             size_t len);
 bool virtq_area_write_slowly(DevemuVirtqueue *q, const VirtqArea *area, uint32_t at,
                              const void *buf, size_t len);
-/* Add what the indirect table holds to the chain, which then is whole. */
+/* Add what the indirect table holds to the chain, which then is whole. False breaks the queue, or
+ * starves it. */
 bool virtq_indirect(DevemuVirtqueue *q, DevemuVirtqueueChain *chain, VirtqDesc table);
 
 unsigned virtq_split_pop(DevemuVirtqueue *q, DevemuVirtqueueChain *chains, unsigned count);
@@ -96,7 +105,8 @@ void virtq_inflight_unpopped(DevemuVirtqueue *q, const DevemuVirtqueueChain *cha
                              unsigned count);
 void virtq_inflight_pushed(DevemuVirtqueue *q, const DevemuVirtqueueChain *chains, unsigned count);
 void virtq_inflight_shown(DevemuVirtqueue *q);
-/* The next buffer that is to be popped again; 0: it breaks the queue. */
+/* The next buffer that is to be popped again, which the caller then counts; 0: it breaks the queue,
+ * or is away. */
 unsigned virtq_inflight_again(DevemuVirtqueue *q, DevemuVirtqueueChain *ret_chain);
 
 /* --- memory that somebody else writes at the same time ----------------------------- */

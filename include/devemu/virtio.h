@@ -169,6 +169,18 @@ DEVEMU_API void devemu_virtqueue_remap(DevemuVirtqueue *queue, const DevemuVirtq
 DEVEMU_API size_t devemu_virtqueue_inflight_bytes(unsigned size);
 DEVEMU_API void devemu_virtqueue_set_inflight(DevemuVirtqueue *queue, void *memory);
 
+/*
+ * Memory that may be away, behind an IOMMU whose pages must be asked for: `present` says if all of
+ * a piece can be reached now, and asks for what cannot. pop() leaves a buffer of which a piece is
+ * away, and those behind it, where they are, and the queue is starved: as if nothing were
+ * available, until pop() is called again. Its owner sees that it is when memory has come. After
+ * enable(), until the queue is disabled; the queue's own areas are always there.
+ */
+typedef bool DevemuVirtqueuePresent(void *opaque, uint64_t addr, uint64_t len, bool write);
+DEVEMU_API void devemu_virtqueue_set_present(DevemuVirtqueue *queue,
+                                             DevemuVirtqueuePresent *present, void *opaque);
+DEVEMU_API bool devemu_virtqueue_starved(const DevemuVirtqueue *queue);
+
 /* --- devices, as a transport sees them --------------------------------------------- */
 
 /*

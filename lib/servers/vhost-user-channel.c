@@ -27,6 +27,7 @@ void vhost_channel_clear(DevemuVhostUser *s)
     s->channel_stalled = false;
     s->calls = s->errors = 0;
     s->config_changed = false;
+    vhost_misses_forget(s);
 }
 
 static bool is_socket(int fd)
@@ -45,6 +46,7 @@ const char *vhost_set_backend_req_fd(DevemuVhostUser *s, const VhostMessage *m)
     s->channel = m->fds[0];
     m->fds[0] = -1;
     s->channel_tag = g_source_add_unix_fd(s->loop.source, s->channel, G_IO_IN);
+    vhost_rings_update(s); /* those whose pages can be asked for now */
     return NULL;
 }
 
@@ -74,6 +76,38 @@ static void put_rings(DevemuVhostUser *s, uint64_t *rings, unsigned request)
     }
 }
 
+enum {
+    IOTLB_BYTES = 32, /* iova, size, user, permissions, type; as QEMU pads it */
+    IOTLB_MISS = 1,
+    IOTLB_ACCESS_FAIL = 4,
+};
+
+static void put_page(DevemuVhostUser *s, const VhostMiss *page, uint8_t type)
+{
+    uint8_t *p = begin(s, VHOST_BACKEND_IOTLB_MSG, IOTLB_BYTES);
+
+    server_put64(p, page->iova);
+    server_put64(p + 8, VHOST_PAGE_BYTES);
+    p[24] = page->perm;
+    p[25] = type;
+}
+
+static bool has_pages(const DevemuVhostUser *s)
+{
+    return s->misses_sent < s->miss_count || (s->denied.perm && !s->denied_sent);
+}
+
+static void put_pages(DevemuVhostUser *s)
+{
+    for (; s->misses_sent < s->miss_count && !full(s); s->misses_sent++) {
+        put_page(s, &s->misses[s->misses_sent], IOTLB_MISS);
+    }
+    if (s->denied.perm && !s->denied_sent && !full(s)) {
+        put_page(s, &s->denied, IOTLB_ACCESS_FAIL);
+        s->denied_sent = true;
+    }
+}
+
 static void push(DevemuVhostUser *s)
 {
     bool stalled;
@@ -88,8 +122,9 @@ static void push(DevemuVhostUser *s)
         }
         put_rings(s, &s->calls, VHOST_BACKEND_VRING_CALL);
         put_rings(s, &s->errors, VHOST_BACKEND_VRING_ERR);
+        put_pages(s);
         stalled = !server_stream_send(&s->requests, s->channel);
-    } while (!stalled && (s->calls | s->errors || s->config_changed));
+    } while (!stalled && (s->calls | s->errors || s->config_changed || has_pages(s)));
     if (s->requests.left) {
         vhost_channel_clear(s);
     } else if (stalled != s->channel_stalled) {
@@ -114,6 +149,11 @@ void vhost_channel_error(DevemuVhostUser *s, unsigned ring)
 void vhost_channel_config(DevemuVhostUser *s)
 {
     s->config_changed = vhost_has(s, VHOST_F_CONFIG);
+    push(s);
+}
+
+void vhost_channel_pages(DevemuVhostUser *s)
+{
     push(s);
 }
 

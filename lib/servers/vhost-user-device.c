@@ -95,6 +95,7 @@ const char *vhost_set_features(DevemuVhostUser *s, const VhostMessage *m)
     }
     if (!same) {
         vhost_rings_stop(s);
+        vhost_pages_clear(s);
     }
     s->features = features;
     if (!(features & VHOST_BIT(VHOST_PROTOCOL_FEATURES))) {
@@ -180,6 +181,7 @@ const char *vhost_reset_device(DevemuVhostUser *s, const VhostMessage *m)
 {
     vhost_reset_owner(s, m);
     vhost_rings_halt(s);
+    vhost_pages_clear(s);
     devemu_virtio_write(s->dev, DEVEMU_VIRTIO_DEVICE_STATUS, 1, 0);
     for (unsigned i = 0; i < s->ring_count; i++) {
         s->rings[i].exact = false;

@@ -241,7 +241,11 @@ static uint8_t *piece(DevemuVhostUser *s, uint64_t addr, bool write, uint64_t *r
         return region->data + (addr - region->guest);
     }
     page = vhost_page_find(s, addr);
-    if (page == NULL || !(page->perm & (write ? 2 : 1))) {
+    if (page == NULL) {
+        return NULL;
+    }
+    if (!vhost_page_allows(page, write)) {
+        vhost_page_deny(s, addr, write);
         return NULL;
     }
     data = vhost_user_data(s, page->user + (addr - page->iova), &len, ret_guest);
@@ -308,7 +312,7 @@ bool vhost_host_dma_map(void *host, uint64_t addr, DevemuWindow *ret_window)
         return true;
     }
     page = vhost_page_find(s, addr);
-    if (page == NULL || !(page->perm & 1)) {
+    if (page == NULL || !vhost_page_allows(page, false)) {
         return false;
     }
     data = vhost_user_data(s, page->user, &len, &guest);
@@ -316,6 +320,6 @@ bool vhost_host_dma_map(void *host, uint64_t addr, DevemuWindow *ret_window)
         return false;
     }
     *ret_window =
-        (DevemuWindow){page->iova, page->len, data, (page->perm & 2) != 0 && !s->dirty.on};
+        (DevemuWindow){page->iova, page->len, data, vhost_page_allows(page, true) && !s->dirty.on};
     return true;
 }

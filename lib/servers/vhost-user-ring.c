@@ -88,12 +88,24 @@ static void select_queue(DevemuVhostUser *s, unsigned i)
     devemu_virtio_write(s->dev, DEVEMU_VIRTIO_QUEUE_SELECT, 2, i);
 }
 
+static uint64_t desc_len(const VhostRing *ring)
+{
+    return (uint64_t)ring->num * 16;
+}
+
+static uint64_t avail_len(const DevemuVhostUser *s, const VhostRing *ring)
+{
+    return packed(s) ? 4 : 6 + 2 * (uint64_t)ring->num;
+}
+
+static uint64_t used_len(const DevemuVhostUser *s, const VhostRing *ring)
+{
+    return packed(s) ? 4 : 6 + 8 * (uint64_t)ring->num;
+}
+
 /* Where the ring is for the device. False: outside memory. */
 static bool find(const DevemuVhostUser *s, const VhostRing *ring, VhostRing *ret_found)
 {
-    uint64_t n = ring->num;
-    uint64_t avail_len = packed(s) ? 4 : 6 + 2 * n, used_len = packed(s) ? 4 : 6 + 8 * n;
-
     *ret_found = *ring;
     if (vhost_translates(s)) {
         ret_found->desc_addr = ring->desc;
@@ -101,9 +113,19 @@ static bool find(const DevemuVhostUser *s, const VhostRing *ring, VhostRing *ret
         ret_found->used_addr = ring->used;
         return true;
     }
-    return vhost_user_address(s, ring->desc, n * 16, &ret_found->desc_addr) &&
-           vhost_user_address(s, ring->avail, avail_len, &ret_found->avail_addr) &&
-           vhost_user_address(s, ring->used, used_len, &ret_found->used_addr);
+    return vhost_user_address(s, ring->desc, desc_len(ring), &ret_found->desc_addr) &&
+           vhost_user_address(s, ring->avail, avail_len(s, ring), &ret_found->avail_addr) &&
+           vhost_user_address(s, ring->used, used_len(s, ring), &ret_found->used_addr);
+}
+
+/* All of it is asked for at once. */
+static bool present(DevemuVhostUser *s, const VhostRing *ring)
+{
+    bool desc = vhost_pages_present(s, ring->desc, desc_len(ring), packed(s));
+    bool avail = vhost_pages_present(s, ring->avail, avail_len(s, ring), false);
+    bool used = vhost_pages_present(s, ring->used, used_len(s, ring), true);
+
+    return desc && avail && used;
 }
 
 /*
@@ -197,6 +219,9 @@ static const char *start(DevemuVhostUser *s, unsigned i)
     ring->running = true;
     ring->left = false;
     vhost_inflight_track(s, i);
+    if (vhost_translates(s)) {
+        devemu_virtqueue_set_present(devemu_virtio_queue(s->dev, i), vhost_pages_present, s);
+    }
     vhost_driver_ok(s);
     devemu_virtqueue_set_polled(devemu_virtio_queue(s->dev, i), s->spinning);
     return NULL;
@@ -234,7 +259,8 @@ static void update(DevemuVhostUser *s, unsigned i)
 
     if (ring->running && !want) {
         stop(s, i);
-    } else if (!ring->running && want && !ring->failed) {
+    } else if (!ring->running && want && !ring->failed &&
+               (!vhost_translates(s) || present(s, ring))) {
         const char *why = start(s, i);
 
         if (why) {
@@ -284,7 +310,26 @@ void vhost_rings_moved(DevemuVhostUser *s)
         }
         s->rings[i].failed = false;
     }
+    s->pages_came = true;
     vhost_rings_update(s);
+}
+
+static bool touches(uint64_t addr, uint64_t len, uint64_t iova, uint64_t last)
+{
+    return addr <= last && iova <= addr + (len - 1);
+}
+
+void vhost_rings_lose(DevemuVhostUser *s, uint64_t iova, uint64_t last)
+{
+    for (unsigned i = 0; vhost_translates(s) && i < s->ring_count; i++) {
+        const VhostRing *ring = &s->rings[i];
+
+        if (ring->running && (touches(ring->desc, desc_len(ring), iova, last) ||
+                              touches(ring->avail, avail_len(s, ring), iova, last) ||
+                              touches(ring->used, used_len(s, ring), iova, last))) {
+            stop(s, i);
+        }
+    }
 }
 
 /* --- notifications ----------------------------------------------------------------- */
@@ -374,6 +419,19 @@ void vhost_host_msi(void *host, uint64_t addr, uint32_t data)
         signal_event(&s->rings[addr].call);
     } else if (vhost_has(s, VHOST_F_INBAND_NOTIFICATIONS)) {
         vhost_channel_call(s, (unsigned)addr);
+    }
+}
+
+void vhost_rings_feed(DevemuVhostUser *s)
+{
+    if (!s->pages_came) {
+        return;
+    }
+    s->pages_came = false;
+    for (unsigned i = 0; i < s->ring_count; i++) {
+        if (s->rings[i].running && devemu_virtqueue_starved(devemu_virtio_queue(s->dev, i))) {
+            vhost_notify(s, i);
+        }
     }
 }
 
@@ -512,6 +570,9 @@ const char *vhost_get_vring_base(DevemuVhostUser *s, const VhostMessage *m)
     }
     stop(s, ring->index);
     kick_clear(s, ring);
+    if (!any_running(s)) {
+        vhost_pages_clear(s); /* a client whose rings are stopped does not tell of changes (QEMU) */
+    }
     reply = vhost_reply(s, m, 8);
     server_put32(reply, server_get32(m->payload));
     server_put32(reply + 4, packed(s) ? ring->position : ring->position & 0xffff);

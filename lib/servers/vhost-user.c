@@ -257,6 +257,7 @@ static gboolean source_dispatch(GSource *source, GSourceFunc callback, gpointer 
         serve_client(s);
     }
     if (!lost(s)) {
+        vhost_rings_feed(s);
         vhost_rings_serve(s);
     }
     vhost_channel_serve(s);

@@ -100,6 +100,8 @@ enum {
     VHOST_TABLE_REGIONS = 8, /* of SET_MEM_TABLE */
     VHOST_REGIONS = 509,     /* by ADD_MEM_REG; as many memory slots as KVM has */
     VHOST_CONFIG_BYTES = 256,
+    VHOST_MISSES = 64, /* pages asked for at a time */
+    VHOST_PAGE_BYTES = 4096,
 };
 
 #define VHOST_BIT(n) (UINT64_C(1) << (n))
@@ -130,6 +132,12 @@ typedef struct VhostPage {
     uint64_t iova, len, user;
     uint8_t perm; /* 1 read, 2 write */
 } VhostPage;
+
+/* What the client is asked for, or told of: the page of an access. */
+typedef struct VhostMiss {
+    uint64_t iova;
+    uint8_t perm; /* as above */
+} VhostMiss;
 
 /* The log of pages that were written. */
 typedef struct VhostLog {
@@ -228,6 +236,11 @@ struct DevemuVhostUser {
     bool channel_stalled;
     uint64_t calls, errors; /* rings of which it is to be told */
     bool config_changed;
+    VhostMiss
+        misses[VHOST_MISSES]; /* pages that are not there; the client has heard of the first */
+    unsigned miss_count, misses_sent;
+    VhostMiss denied; /* the last page that does not allow what was tried; perm is 0: none */
+    bool denied_sent;
 
     /* memory */
     VhostRegion regions[VHOST_REGIONS]; /* in order of guest addresses, disjoint */
@@ -235,6 +248,7 @@ struct DevemuVhostUser {
     ServerFiles files;
     VhostPage *pages; /* in order of iova, disjoint */
     unsigned page_count, page_capacity, last_page;
+    bool pages_came; /* or may have; rings that starve have not been told */
     VhostLog dirty;
     VhostInflight inflight;
     int inflight_fd; /* of the memory that we made last; -1: none */
@@ -309,6 +323,18 @@ static inline bool vhost_translates(const DevemuVhostUser *s)
 
 /* The page that holds iova, or NULL. Good until the next message. */
 const VhostPage *vhost_page_find(DevemuVhostUser *s, uint64_t iova);
+static inline bool vhost_page_allows(const VhostPage *page, bool write)
+{
+    return page->perm & (write ? 2 : 1);
+}
+
+/* Is each byte of it in a page? Asks for those that are not, where there is a client to be asked;
+ * where there is none, yes. */
+DevemuVirtqueuePresent vhost_pages_present;
+/* An access at addr was tried that its page does not allow. */
+void vhost_page_deny(DevemuVhostUser *s, uint64_t addr, bool write);
+/* What is asked for is forgotten, to be asked for again. */
+void vhost_misses_forget(DevemuVhostUser *s);
 void vhost_pages_clear(DevemuVhostUser *s);
 
 /* --- vhost-user-log.c -------------------------------------------------------------- */
@@ -333,6 +359,10 @@ void vhost_rings_stop(DevemuVhostUser *s);
 void vhost_rings_halt(DevemuVhostUser *s);
 /* Memory has moved. */
 void vhost_rings_moved(DevemuVhostUser *s);
+/* Pages are about to go: stop what has its ring in them. It starts again when they are back. */
+void vhost_rings_lose(DevemuVhostUser *s, uint64_t iova, uint64_t last);
+/* Pages have come: go on with rings that starve. */
+void vhost_rings_feed(DevemuVhostUser *s);
 /* A descriptor, or the lack of one, says that there are buffers. */
 bool vhost_rings_kicked(const DevemuVhostUser *s);
 void vhost_rings_serve(DevemuVhostUser *s);
@@ -371,6 +401,8 @@ VhostHandler vhost_set_backend_req_fd;
 void vhost_channel_call(DevemuVhostUser *s, unsigned ring);
 void vhost_channel_error(DevemuVhostUser *s, unsigned ring);
 void vhost_channel_config(DevemuVhostUser *s);
+/* Of pages: there are misses, or an access was denied. */
+void vhost_channel_pages(DevemuVhostUser *s);
 /* Take in replies, send what waits. */
 void vhost_channel_serve(DevemuVhostUser *s);
 void vhost_channel_clear(DevemuVhostUser *s);

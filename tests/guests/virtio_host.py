@@ -30,8 +30,8 @@ def connect(path):
 
 
 class Host:
-    def __init__(self, tmp, devices, ring):
-        self.tmp, self.devices, self.ring = tmp, devices, ring
+    def __init__(self, tmp, devices, ring, iommu=False):
+        self.tmp, self.devices, self.ring, self.iommu = tmp, devices, ring, iommu
         self.packed = "on" if ring == "packed" else "off"
         self.traffic = rig.Traffic()
         self.machine = []  # what the power cut kills
@@ -192,7 +192,7 @@ def built_in(host, _build, _log):
 
 def texts(host):
     """What serve is told, by device."""
-    ring = f"packed={host.packed}"
+    ring = f"packed={host.packed}{',iommu_platform=on' * host.iommu}"
     return {
         "rng": f"virtio-rng,{ring},backend=random",
         "blk": f"virtio-blk,{ring},serial=devemu-rig,num_queues=2,backend=file:{host.disk}",
@@ -225,18 +225,19 @@ TYPES = {"net": 1, "net1": 1, "blk": 2, "console": 3, "rng": 4, "balloon": 5, "i
 
 def qemu_front_ends(host, sockets):
     """QEMU's options: its own front end of that kind, or the one for any device."""
-    packed = f"packed={host.packed}"
+    packed = f"packed={host.packed}{',iommu_platform=on,ats=on' * host.iommu}"
+    modern = ",disable-legacy=on" * host.iommu
     lines = {
-        "net": f"virtio-net-pci,netdev=net,mac={MACS[0]}",
-        "net1": f"virtio-net-pci,netdev=net1,mac={MACS[1]},mq=on,vectors=6",
-        "blk": "vhost-user-blk-pci,num-queues=2",
+        "net": f"virtio-net-pci,netdev=net,mac={MACS[0]}{modern}",
+        "net1": f"virtio-net-pci,netdev=net1,mac={MACS[1]},mq=on,vectors=6{modern}",
+        "blk": f"vhost-user-blk-pci,num-queues=2{modern}",
         "rng": "vhost-user-rng-pci",
         "input": "vhost-user-input-pci",
         "vsock": "vhost-user-vsock-pci",
         "console": "vhost-user-test-device-pci,virtio-id=3,num_vqs=6,config_size=12",
         "balloon": "vhost-user-test-device-pci,virtio-id=5,num_vqs=5,config_size=16",
     }
-    words = []
+    words = ["-device", "intel-iommu,caching-mode=on,device-iotlb=on"] if host.iommu else []
     for name, path in sockets:
         words += ["-chardev", f"socket,id=vhost-{name},path={path}"]
         if name.startswith("net"):

@@ -365,6 +365,20 @@ G_GNUC_UNUSED static void vc_start(VhostClient *c, uint64_t features)
     cr_assert(c->server->rings[0].running, "%s", c->log->str);
 }
 
+/* A message about pages, of that type. */
+G_GNUC_UNUSED static bool vc_iotlb(VhostClient *c, uint64_t iova, uint64_t len, uint64_t user,
+                                   unsigned perm, unsigned type)
+{
+    uint8_t payload[32] = {0};
+
+    server_put64(payload, iova);
+    server_put64(payload + 8, len);
+    server_put64(payload + 16, user);
+    payload[24] = (uint8_t)perm;
+    payload[25] = (uint8_t)type;
+    return vc_do(c, VHOST_USER_IOTLB_MSG, payload, sizeof(payload));
+}
+
 /* --- the driver of a split ring ---------------------------------------------------- */
 
 /* Make a buffer of one piece available, at the guest's address. Returns its id. */

@@ -214,19 +214,6 @@ Test(vhost_user_memory, log_that_is_too_short_or_outside_its_file)
 
 /* --- an IOMMU ---------------------------------------------------------------------- */
 
-static bool iotlb(VhostClient *c, uint64_t iova, uint64_t len, uint64_t user, unsigned perm,
-                  unsigned type)
-{
-    uint8_t payload[32] = {0};
-
-    server_put64(payload, iova);
-    server_put64(payload + 8, len);
-    server_put64(payload + 16, user);
-    payload[24] = (uint8_t)perm;
-    payload[25] = (uint8_t)type;
-    return vc_do(c, VHOST_USER_IOTLB_MSG, payload, sizeof(payload));
-}
-
 #define IOVA UINT64_C(0xfff00000)
 
 Test(vhost_user_memory, addresses_are_pages_that_the_client_names)
@@ -236,11 +223,11 @@ Test(vhost_user_memory, addresses_are_pages_that_the_client_names)
     cr_assert(
         vc_do_u64(c, VHOST_USER_SET_FEATURES, VC_FEATURES | VHOST_BIT(VIRTIO_F_ACCESS_PLATFORM)));
     cr_assert(vc_give_memory(c));
-    cr_assert(iotlb(c, IOVA, 0x2000, VC_USER + VC_RINGS, 3, 2));
-    cr_assert(iotlb(c, IOVA + 0x10000, 0x1000, VC_USER + VC_DATA, 3, 2));
-    cr_assert_not(iotlb(c, IOVA, 0x1000, VC_USER + VC_RAM, 3, 2), "outside memory");
-    cr_assert_not(iotlb(c, IOVA, 0, VC_USER, 3, 2), "empty");
-    cr_assert_not(iotlb(c, IOVA, 0x1000, VC_USER, 3, 7), "no such type");
+    cr_assert(vc_iotlb(c, IOVA, 0x2000, VC_USER + VC_RINGS, 3, 2));
+    cr_assert(vc_iotlb(c, IOVA + 0x10000, 0x1000, VC_USER + VC_DATA, 3, 2));
+    cr_assert_not(vc_iotlb(c, IOVA, 0x1000, VC_USER + VC_RAM, 3, 2), "outside memory");
+    cr_assert_not(vc_iotlb(c, IOVA, 0, VC_USER, 3, 2), "empty");
+    cr_assert_not(vc_iotlb(c, IOVA, 0x1000, VC_USER, 3, 7), "no such type");
     cr_assert(vc_do_state(c, VHOST_USER_SET_VRING_NUM, 0, VC_NUM));
     cr_assert(vc_set_addr(c, 0, IOVA, 0, 0));
     cr_assert(vc_give_event(c, VHOST_USER_SET_VRING_KICK, 0, &c->kick[0]));
