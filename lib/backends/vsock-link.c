@@ -55,21 +55,6 @@ bool vsock_link_waits(const Link *l)
     return (l->type == DEVEMU_VSOCK_STREAM ? l->out : l->messages)->len > 0;
 }
 
-int vsock_unix_socket(uint8_t type)
-{
-    return socket(AF_UNIX,
-                  (type == DEVEMU_VSOCK_STREAM ? SOCK_STREAM : SOCK_SEQPACKET) | SOCK_CLOEXEC |
-                      SOCK_NONBLOCK,
-                  0);
-}
-
-bool vsock_unix_address(const char *path, struct sockaddr_un *ret)
-{
-    memset(ret, 0, sizeof(*ret));
-    ret->sun_family = AF_UNIX;
-    return g_strlcpy(ret->sun_path, path, sizeof(ret->sun_path)) < sizeof(ret->sun_path);
-}
-
 /* --- to the host's program ------------------------------------------------------------ */
 
 /* The room of those that went is used again when it is the greater part. */
@@ -149,7 +134,7 @@ void vsock_link_write(Link *l)
 
 void vsock_accept_link(DevemuVsock *v, const Listener *listener)
 {
-    int fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    int fd = unix_accept(listener->fd);
 
     if (fd >= 0) {
         vsock_link_new(v, fd, listener->type, LINK_GREETING);

@@ -39,11 +39,11 @@ static void guest_connects(DevemuVsock *v, const DevemuVsockMessage *m)
     Link *l;
     int fd;
 
-    if (v->path == NULL || v->links->len >= LINKS || !vsock_unix_address(path, &address)) {
+    if (v->path == NULL || v->links->len >= LINKS || !unix_address(path, &address)) {
         refuse(v, m);
         return;
     }
-    fd = vsock_unix_socket(m->type);
+    fd = unix_socket(vsock_socket_type(m->type));
     if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
         if (fd >= 0) {
             close(fd);
@@ -447,47 +447,12 @@ static const LoopOps loop_ops = {
 /* --- making and freeing ------------------------------------------------------------------------
  */
 
-/* A socket that nobody listens at any more is in the way. */
-static void remove_stale(const char *path, uint8_t type)
-{
-    struct sockaddr_un address;
-    int fd = vsock_unix_socket(type);
-
-    if (fd >= 0 && vsock_unix_address(path, &address) &&
-        connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0 && errno == ECONNREFUSED) {
-        unlink(path);
-    }
-    if (fd >= 0) {
-        close(fd);
-    }
-}
-
 static bool listen_at(Listener *listener, char *path, uint8_t type, GError **error)
 {
-    struct sockaddr_un address;
-
     listener->path = path;
     listener->type = type;
-    if (!vsock_unix_address(path, &address)) {
-        return options_refuse(error, "unix: %s: the path is too long for a socket", path);
-    }
-    remove_stale(path, type);
-    listener->fd = vsock_unix_socket(type);
-    if (listener->fd < 0 || bind(listener->fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
-        g_set_error(error, DEVEMU_ERROR, DEVEMU_ERROR_BACKEND, "unix: %s: %s", path,
-                    g_strerror(errno));
-        if (listener->fd >= 0) {
-            close(listener->fd);
-        }
-        listener->fd = -1; /* the path is somebody else's */
-        return false;
-    }
-    if (listen(listener->fd, BACKLOG) < 0) {
-        g_set_error(error, DEVEMU_ERROR, DEVEMU_ERROR_BACKEND, "unix: %s: %s", path,
-                    g_strerror(errno));
-        return false;
-    }
-    return true;
+    listener->fd = unix_listen(path, vsock_socket_type(type), error);
+    return listener->fd >= 0;
 }
 
 static DevemuVsock *make(GMainContext *context)

@@ -9,15 +9,12 @@
 
 #include "loop.h"
 #include "options.h"
-
-#include <sys/socket.h>
-#include <sys/un.h>
+#include "unix.h"
 
 enum {
     LINKS = 128,          /* connections, with those that have not said CONNECT */
     FIRST_PORT = 1 << 30, /* of the host's ports; they count upwards from there */
     LINE_BYTES = 32,
-    BACKLOG = 16,
     RETRY_MS = 10, /* a device that never says "ready" is asked again after this */
 };
 
@@ -78,8 +75,11 @@ static inline bool vsock_link_room(const Link *l)
 {
     return l->limit - l->sent - 1 < INT32_MAX;
 }
-int vsock_unix_socket(uint8_t type);
-bool vsock_unix_address(const char *path, struct sockaddr_un *ret);
+/* A socket for connections of that type. */
+static inline int vsock_socket_type(uint8_t type)
+{
+    return type == DEVEMU_VSOCK_STREAM ? SOCK_STREAM : SOCK_SEQPACKET;
+}
 /* The program takes nothing more; what it said before may still be there to be read. */
 void vsock_host_is_deaf(Link *l);
 void vsock_link_write(Link *l);
