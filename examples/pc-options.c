@@ -67,7 +67,7 @@ bool pc_options(PcOptions *o, int *argc, char ***argv, GError **error)
         {"boot", 0, 0, G_OPTION_ARG_STRING, &o->boot,
          "where from, in this order: a floppy, c disk, d CD, n network (n)", "LETTERS"},
         {"serial", 0, 0, G_OPTION_ARG_STRING, &o->serial,
-         "COM1: stdio, stdout, pty, file:PATH, fd:N, null", "TEXT"},
+         "COM1: stdio, stdout, pty, file:PATH, unix:PATH, fd:N, null", "TEXT"},
         {"debug", 0, 0, G_OPTION_ARG_STRING, &o->debug, "port 402h: as --serial", "TEXT"},
         {"screen", 0, 0, G_OPTION_ARG_FILENAME, &o->screen,
          "write the screen as PNG at the end and on SIGUSR1", "FILE"},

@@ -406,6 +406,20 @@ size_t devemu_device_ready(DevemuDevice *dev)
     return room;
 }
 
+bool devemu_device_writable(DevemuDevice *dev, unsigned port)
+{
+    g_return_val_if_fail(dev != NULL, true);
+    if (dev->model->writable == NULL || port >= devemu_device_ports(dev)) {
+        return true;
+    }
+    if (!devemu_enter(dev)) {
+        return false;
+    }
+    dev->model->writable(dev->state, port);
+    devemu_leave(dev);
+    return true;
+}
+
 void devemu_device_link(DevemuDevice *dev, unsigned link)
 {
     g_return_if_fail(dev != NULL);

@@ -128,8 +128,8 @@ static void no_submit(void *block, const DevemuBlockRequest *request, bool more)
 static void close_ways(DevemuDevice *dev)
 {
     memset(&dev->net_ops, 0, sizeof(dev->net_ops));
-    memset(&dev->char_ops, 0, sizeof(dev->char_ops));
-    dev->ports = NULL;
+    dev->char_ops =
+        (DevemuCharOps){.size = sizeof(dev->char_ops), .writable = dev->char_ops.writable};
     memset(&dev->vsock_ops, 0, sizeof(dev->vsock_ops));
     if (dev->block_ops.submit) {
         dev->block_ops.submit = no_submit;

@@ -164,9 +164,18 @@ void devemu_send_port(DevemuDevice *dev, unsigned port, const void *data, size_t
 
         devemu_trace_emit(dev, &trace);
     }
-    if (dev->ports && port < DEVEMU_PORTS && dev->ports[port].ops.write) {
+    if (dev->ports && port < DEVEMU_PORTS && dev->ports[port].ops.write && !dev->rehearsing) {
         dev->ports[port].ops.write(dev->ports[port].chr, data, len);
     }
+}
+
+bool devemu_port_writable(DevemuDevice *dev, unsigned port)
+{
+    if (port == 0) {
+        return dev->char_ops.writable == NULL || dev->char_ops.writable(dev->chr);
+    }
+    return dev->ports == NULL || port >= DEVEMU_PORTS || dev->ports[port].ops.writable == NULL ||
+           dev->ports[port].ops.writable(dev->ports[port].chr);
 }
 
 void devemu_send_control(DevemuDevice *dev, unsigned lines)
@@ -188,7 +197,7 @@ void devemu_send_ready(DevemuDevice *dev)
     if (dev->char_ops.ready) {
         dev->char_ops.ready(dev->chr);
     }
-    for (unsigned i = 1; dev->ports && i < DEVEMU_PORTS; i++) {
+    for (unsigned i = 1; dev->ports && !dev->rehearsing && i < DEVEMU_PORTS; i++) {
         if (dev->ports[i].ops.ready) {
             dev->ports[i].ops.ready(dev->ports[i].chr);
         }

@@ -93,6 +93,10 @@ typedef struct DevemuCharOps {
     void (*ready)(void *chr);
     /* Modem control outputs changed (bit mask of DEVEMU_CHAR_*), or a break was sent. */
     void (*control)(void *chr, unsigned lines);
+    /* May the device write on? false: so much waits for the reader that a device which can hold the
+     * rest back had better do so, until devemu_device_writable(). Others write all the same, and
+     * what there is no room for is lost. NULL: always. */
+    bool (*writable)(void *chr);
 } DevemuCharOps;
 
 enum {

@@ -252,10 +252,10 @@ typedef struct DevemuChr DevemuChr;
  *                                  at exit(); signals (on) leaves Ctrl-C with the terminal
  *     pty                          a new pseudo-terminal; devemu_chr_path() is its name
  *     fd:N                         an open file descriptor, both ways; taken over
- *     file:PATH                    output to a new file; no input
- *     memory                       see devemu_chr_put() and devemu_chr_output()
- *     random                       random bytes of the system, for virtio-rng
- *     null
+ *     unix:PATH                    a UNIX socket, for one program at a time; the next one waits
+ * until it has gone, and gets the output that is left file:PATH                    output to a new
+ * file; no input memory                       see devemu_chr_put() and devemu_chr_output() random
+ * random bytes of the system, for virtio-rng null
  *
  * context NULL is the default one; a reference is kept. Free with devemu_chr_free().
  */
@@ -270,8 +270,8 @@ DEVEMU_API void devemu_chr_attach(DevemuChr *chr, DevemuDevice *dev);
 /* The same for one of the lines of a device that has several; false: there is no such port. */
 DEVEMU_API bool devemu_chr_attach_port(DevemuChr *chr, DevemuDevice *dev, unsigned port);
 
-/* The file that another program opens to talk to the device: the pty's name. NULL for other kinds.
- * Owned by chr. */
+/* What another program opens to talk to the device: the pty's name, the socket's path. NULL for
+ * other kinds. Owned by chr. */
 DEVEMU_API const char *devemu_chr_path(const DevemuChr *chr);
 
 /* Bytes for the device, in addition to those of the file behind; copied. Delivered from the context
@@ -281,7 +281,8 @@ DEVEMU_API void devemu_chr_put(DevemuChr *chr, const void *data, size_t len);
 DEVEMU_API void devemu_chr_run(DevemuChr *chr);
 /* Bytes that wait for the device. */
 DEVEMU_API size_t devemu_chr_waiting(const DevemuChr *chr);
-/* Bytes of the device that were lost: nobody read the pty or descriptor for 64 KiB. */
+/* Bytes of the device that were lost: nobody read the pty, descriptor or socket for 64 KiB. A
+ * device that holds its output back (virtio-console's generic ports) loses none. */
 DEVEMU_API uint64_t devemu_chr_dropped(const DevemuChr *chr);
 /* Modem control outputs as last set (DEVEMU_CHAR_DTR, DEVEMU_CHAR_RTS, DEVEMU_CHAR_BREAK). */
 DEVEMU_API unsigned devemu_chr_control(const DevemuChr *chr);

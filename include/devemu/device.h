@@ -173,6 +173,9 @@ DEVEMU_API size_t devemu_device_receive(DevemuDevice *dev, const void *data, siz
 /* Characters for a port. */
 DEVEMU_API size_t devemu_device_receive_port(DevemuDevice *dev, unsigned port, const void *data,
                                              size_t len);
+/* The backend of a port, of which DevemuCharOps.writable() was false, has room again. False while
+ * the device is busy: call again. */
+DEVEMU_API bool devemu_device_writable(DevemuDevice *dev, unsigned port);
 /* A frame that may not be plain; offload NULL: it is. What the device's driver does not take
  * (devemu_device_offloads()) is done in software. That may make several frames of one: 0 is
  * returned if the first of them is refused; a later one that is refused is lost, so who must lose

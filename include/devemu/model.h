@@ -370,6 +370,9 @@ struct DevemuModel {
      * most DEVEMU_PORTS, and bytes for a port that is not 0, as receive. */
     unsigned (*ports)(const void *state);
     size_t (*receive_port)(void *state, unsigned port, const uint8_t *data, size_t len);
+    /* A port for which devemu_port_writable() was false can be written to again. A hint: nobody
+     * says it after a snapshot was loaded. */
+    void (*writable)(void *state, unsigned port);
     /* Network devices whose drivers take frames that are not plain: in place of receive. more:
      * another frame follows at once, so telling the driver can wait; for a moment that a timer
      * ends, since it may be refused before it gets here. */
@@ -475,6 +478,9 @@ DEVEMU_API bool devemu_send_queue(DevemuDevice *dev, unsigned queue,
                                   size_t count, bool more);
 DEVEMU_API void devemu_send_chars(DevemuDevice *dev, const void *data, size_t len);
 DEVEMU_API void devemu_send_port(DevemuDevice *dev, unsigned port, const void *data, size_t len);
+/* For a device that can hold characters back: false, and it had better, until DevemuModel.writable.
+ * Under a recorder it is always true: what a device does must not depend on its backend. */
+DEVEMU_API bool devemu_port_writable(DevemuDevice *dev, unsigned port);
 /* To the backend of connections. Where there is none it goes out as a frame, the bytes of
  * DEVEMU_VSOCK_HEAD before the data: what recorders and tests see. */
 DEVEMU_API void devemu_send_vsock(DevemuDevice *dev, const DevemuVsockMessage *message);

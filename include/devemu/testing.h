@@ -94,6 +94,9 @@ DEVEMU_API size_t devemu_fake_receive(DevemuFake *fake, const void *data, size_t
 DEVEMU_API size_t devemu_fake_receive_port(DevemuFake *fake, unsigned port, const void *data,
                                            size_t len);
 DEVEMU_API const char *devemu_fake_port_output(const DevemuFake *fake, unsigned port);
+/* What DevemuCharOps.writable() answers for a port; true at first. The device does not hear of it:
+ * see devemu_device_writable(). */
+DEVEMU_API void devemu_fake_set_writable(DevemuFake *fake, unsigned port, bool writable);
 /* The same as devemu_device_receive_packet(). */
 DEVEMU_API size_t devemu_fake_receive_packet(DevemuFake *fake, const DevemuNetOffload *offload,
                                              const void *data, size_t len, bool more);
@@ -134,6 +137,8 @@ DEVEMU_API void devemu_fake_own_dma(DevemuFake *fake, uint64_t addr, uint64_t le
 /* Without dma_map (on by default), so that every byte goes through dma_read and dma_write. Set
  * before any access. */
 DEVEMU_API void devemu_fake_set_map(DevemuFake *fake, bool on);
+/* What DevemuHostOps.dma_deferred answers; false at first. DMA is answered all the same. */
+DEVEMU_API void devemu_fake_set_deferred(DevemuFake *fake, bool on);
 /* Bytes moved by DMA through the callbacks. */
 DEVEMU_API uint64_t devemu_fake_dma_bytes(const DevemuFake *fake);
 

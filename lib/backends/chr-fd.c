@@ -8,10 +8,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define LATE_BYTES 65536
-#define READ_BYTES 4096
+/* From a device that holds output back one piece more may come, of this size at most. */
+#define PIECE_BYTES (1 << 20)
+#define READ_BYTES  4096
 
 /* --- output ------------------------------------------------------------------------ */
 
@@ -21,7 +24,9 @@ static ssize_t write_some(const ChrFd *fd, const uint8_t *data, size_t len)
     size_t done = 0;
 
     while (done < len) {
-        ssize_t result = write(fd->out, data + done, len - done);
+        /* A peer that is gone is no signal. */
+        ssize_t result = fd->patient ? send(fd->out, data + done, len - done, MSG_NOSIGNAL)
+                                     : write(fd->out, data + done, len - done);
 
         if (result >= 0) {
             done += (size_t)result;
@@ -49,20 +54,22 @@ void chr_fd_write(DevemuChr *chr, const uint8_t *data, size_t len)
     ssize_t done = 0;
     size_t room;
 
-    if (fd->out < 0) {
+    if (fd->out < 0 && !fd->patient) {
         drop(fd, len);
         return;
     }
-    if (fd->late->len == 0) {
+    if (fd->late->len == 0 && fd->out >= 0) {
         done = write_some(fd, data, len);
-        if (done < 0) {
+        if (done < 0 && !fd->patient) {
             drop(fd, len);
             return;
         }
+        done = MAX(done, 0);
     }
     data += done;
     len -= (size_t)done;
-    room = LATE_BYTES - fd->late->len;
+    room = LATE_BYTES + (chr->asks ? PIECE_BYTES : 0);
+    room = room > fd->late->len ? room - fd->late->len : 0;
     if (len > room) {
         drop(fd, len - room);
         len = room;
@@ -72,17 +79,27 @@ void chr_fd_write(DevemuChr *chr, const uint8_t *data, size_t len)
     }
 }
 
-static void write_late(ChrFd *fd)
+bool chr_fd_flush(ChrFd *fd)
 {
     ssize_t done = write_some(fd, fd->late->data, fd->late->len);
 
-    if (done < 0) {
-        drop(fd, fd->late->len);
-        done = fd->late->len;
-    }
     if (done > 0) {
         g_byte_array_remove_range(fd->late, 0, (guint)done);
     }
+    return done >= 0;
+}
+
+static void write_late(ChrFd *fd)
+{
+    if (!chr_fd_flush(fd)) {
+        drop(fd, fd->late->len);
+        g_byte_array_set_size(fd->late, 0);
+    }
+}
+
+bool chr_fd_writable(const DevemuChr *chr)
+{
+    return ((const ChrFd *)chr)->late->len < LATE_BYTES;
 }
 
 /* --- the main loop ----------------------------------------------------------------- */
@@ -113,23 +130,27 @@ static void close_input(ChrFd *fd)
     fd->in = -1;
 }
 
+void chr_fd_read(ChrFd *fd)
+{
+    uint8_t bytes[READ_BYTES];
+    ssize_t len = read(fd->in, bytes, sizeof(bytes));
+
+    if (len > 0) {
+        chr_push(&fd->chr, bytes, (size_t)len);
+    } else if (len == 0 || (errno != EAGAIN && errno != EINTR)) {
+        close_input(fd);
+    }
+}
+
 void chr_fd_fetch(DevemuChr *chr)
 {
     ChrFd *fd = (ChrFd *)chr;
-    uint8_t bytes[READ_BYTES];
-    ssize_t len;
 
     if (fd->late->len > 0 && loop_found(chr->loop, fd->out) & (G_IO_OUT | G_IO_ERR | G_IO_HUP)) {
         write_late(fd);
     }
-    if (fd->in < 0 || !(loop_found(chr->loop, fd->in) & (G_IO_IN | G_IO_ERR | G_IO_HUP))) {
-        return;
-    }
-    len = read(fd->in, bytes, sizeof(bytes));
-    if (len > 0) {
-        chr_push(chr, bytes, (size_t)len);
-    } else if (len == 0 || (errno != EAGAIN && errno != EINTR)) {
-        close_input(fd);
+    if (fd->in >= 0 && (loop_found(chr->loop, fd->in) & (G_IO_IN | G_IO_ERR | G_IO_HUP))) {
+        chr_fd_read(fd);
     }
 }
 
@@ -170,6 +191,7 @@ static const ChrClass fd_class = {
     .write = chr_fd_write,
     .watch = chr_fd_watch,
     .fetch = chr_fd_fetch,
+    .writable = chr_fd_writable,
     .finish = chr_fd_finish,
 };
 

@@ -16,6 +16,7 @@ static const ChrClass pty_class = {
     .write = chr_fd_write,
     .watch = chr_fd_watch,
     .fetch = chr_fd_fetch,
+    .writable = chr_fd_writable,
     .finish = chr_fd_finish,
 };
 

@@ -76,6 +76,10 @@ static bool loop_due(void *owner, gint *ret_timeout_ms)
     const DevemuChr *chr = owner;
     gint64 left_us;
 
+    if (chr->held && chr->dev && chr->class->writable(chr)) {
+        *ret_timeout_ms = 0;
+        return true;
+    }
     if (chr->in->len == 0 || chr->dev == NULL || chr->due_us == G_MAXINT64) {
         return false;
     }
@@ -91,6 +95,9 @@ static void loop_dispatch(void *owner)
 
     if (chr->class->fetch) {
         chr->class->fetch(chr);
+    }
+    if (chr->held && chr->dev && chr->class->writable(chr)) {
+        chr->held = !devemu_device_writable(chr->dev, chr->port);
     }
     if (loop_due(chr, &timeout_ms)) {
         devemu_chr_run(chr);
@@ -122,6 +129,15 @@ static void ops_control(void *opaque, unsigned lines)
     ((DevemuChr *)opaque)->control = lines;
 }
 
+static bool ops_writable(void *opaque)
+{
+    DevemuChr *chr = opaque;
+
+    chr->asks = true;
+    chr->held = chr->class->writable && !chr->class->writable(chr);
+    return !chr->held;
+}
+
 bool devemu_chr_attach_port(DevemuChr *chr, DevemuDevice *dev, unsigned port)
 {
     static const DevemuCharOps ops = {
@@ -129,6 +145,7 @@ bool devemu_chr_attach_port(DevemuChr *chr, DevemuDevice *dev, unsigned port)
         .write = ops_write,
         .ready = ops_ready,
         .control = ops_control,
+        .writable = ops_writable,
     };
 
     g_return_val_if_fail(chr != NULL, false);
@@ -140,6 +157,7 @@ bool devemu_chr_attach_port(DevemuChr *chr, DevemuDevice *dev, unsigned port)
     }
     chr->dev = dev;
     chr->port = port;
+    chr->asks = chr->held = false;
     if (dev) {
         devemu_device_attach_port(dev, port, &ops, chr);
         wake(chr);
@@ -214,7 +232,7 @@ DevemuChr *devemu_chr_new(const char *text, GMainContext *context, GError **erro
     } kinds[] = {
         {"fd", chr_fd_make},       {"file", chr_file_make}, {"memory", chr_memory_make},
         {"null", chr_null_make},   {"pty", chr_pty_make},   {"random", chr_random_make},
-        {"stdio", chr_stdio_make},
+        {"stdio", chr_stdio_make}, {"unix", chr_unix_make},
     };
     size_t len;
 
@@ -227,7 +245,7 @@ DevemuChr *devemu_chr_new(const char *text, GMainContext *context, GError **erro
     }
     options_refuse(error,
                    "there is no character backend \"%s\"; there are fd:N, file:PATH, memory, null, "
-                   "pty, random, stdio",
+                   "pty, random, stdio, unix:PATH",
                    text);
     return NULL;
 }

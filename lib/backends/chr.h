@@ -16,6 +16,7 @@ typedef struct ChrClass {
     /* What to wait for, with loop_watch(); room: there is room for input. */
     void (*watch)(DevemuChr *chr, bool room);
     void (*fetch)(DevemuChr *chr);
+    bool (*writable)(const DevemuChr *chr); /* as DevemuCharOps.writable; NULL: always */
     void (*finish)(DevemuChr *chr);
 } ChrClass;
 
@@ -30,6 +31,8 @@ struct DevemuChr {
     char *path;       /* what devemu_chr_path() answers */
     uint64_t dropped; /* bytes of the device */
     unsigned control;
+    bool asks; /* the device holds output back */
+    bool held; /* it does so now */
 };
 
 /* A descriptor pair; what they need. */
@@ -38,6 +41,7 @@ typedef struct ChrFd {
     int in, out; /* -1: none */
     bool close_in, close_out;
     bool blocking;    /* output waits for the reader */
+    bool patient;     /* a socket; output waits for somebody to be there */
     GByteArray *late; /* output that did not fit */
     int keep;         /* held open, for a pty; -1: none */
 } ChrFd;
@@ -51,13 +55,18 @@ ChrFd *chr_fd_new(size_t size, const ChrClass *class, GMainContext *context);
 void chr_fd_write(DevemuChr *chr, const uint8_t *data, size_t len);
 void chr_fd_watch(DevemuChr *chr, bool room);
 void chr_fd_fetch(DevemuChr *chr);
+/* A piece of what there is to be read; at its end, in is -1. */
+void chr_fd_read(ChrFd *fd);
+/* Write what waits, as much as goes. False: nobody will take any more. */
+bool chr_fd_flush(ChrFd *fd);
+bool chr_fd_writable(const DevemuChr *chr);
 void chr_fd_finish(DevemuChr *chr);
 bool chr_nonblocking(const char *kind, int fd, GError **error);
 
 /* arg is what follows the kind and a colon or comma; NULL if nothing does. */
 typedef DevemuChr *ChrMake(const char *arg, GMainContext *context, GError **error);
 ChrMake chr_fd_make, chr_file_make, chr_stdio_make, chr_pty_make, chr_memory_make, chr_null_make,
-    chr_random_make;
+    chr_random_make, chr_unix_make;
 
 /* An error of DEVEMU_ERROR_BACKEND with the text of errno; NULL, for return. */
 void *chr_refuse(const char *what, GError **error);

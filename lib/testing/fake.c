@@ -152,6 +152,16 @@ static void fake_trace(void *host, const DevemuTrace *trace)
     cover_note(fake->cover, fake->dev, trace);
 }
 
+static bool fake_deferred(void *host)
+{
+    return ((DevemuFake *)host)->deferred;
+}
+
+void devemu_fake_set_deferred(DevemuFake *fake, bool on)
+{
+    fake->deferred = on;
+}
+
 static const DevemuHostOps fake_ops = {
     .size = sizeof(DevemuHostOps),
     .dma_read = fake_dma_read,
@@ -163,6 +173,7 @@ static const DevemuHostOps fake_ops = {
     .deadline = fake_deadline,
     .log = fake_log,
     .discard = fake_discard,
+    .dma_deferred = fake_deferred,
 };
 
 /* Tracing takes the slower ways through the library: on request only. */
@@ -217,13 +228,22 @@ static void char_write(void *chr, const void *data, size_t len)
     g_string_append_len(fake->output, data, (gssize)len);
 }
 
+static bool char_writable(void *chr)
+{
+    return !(((const DevemuFake *)chr)->full_ports & 1);
+}
+
 static const DevemuNetOps net_ops = {.size = sizeof(DevemuNetOps),
                                      .send = net_send,
                                      .ready = net_ready,
                                      .offloads = net_offloads,
                                      .send_offload = net_send_offload};
 static const DevemuCharOps char_ops = {
-    .size = sizeof(DevemuCharOps), .write = char_write, .ready = net_ready};
+    .size = sizeof(DevemuCharOps),
+    .write = char_write,
+    .ready = net_ready,
+    .writable = char_writable,
+};
 
 static void port_write(void *chr, const void *data, size_t len)
 {
@@ -241,10 +261,28 @@ static void port_ready(void *chr)
     ((const FakePort *)chr)->fake->readies++;
 }
 
+static bool port_writable(void *chr)
+{
+    const FakePort *port = chr;
+
+    return !(port->fake->full_ports >> port->number & 1);
+}
+
+void devemu_fake_set_writable(DevemuFake *fake, unsigned port, bool writable)
+{
+    uint32_t bit = UINT32_C(1) << (port % DEVEMU_PORTS);
+
+    fake->full_ports = writable ? fake->full_ports & ~bit : fake->full_ports | bit;
+}
+
 static void attach_ports(DevemuFake *fake)
 {
     static const DevemuCharOps ops = {
-        .size = sizeof(DevemuCharOps), .write = port_write, .ready = port_ready};
+        .size = sizeof(DevemuCharOps),
+        .write = port_write,
+        .ready = port_ready,
+        .writable = port_writable,
+    };
 
     for (unsigned i = 1; i < devemu_device_ports(fake->dev); i++) {
         fake->ports[i] = (FakePort){.fake = fake, .number = i};

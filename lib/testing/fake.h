@@ -32,6 +32,7 @@ struct DevemuFake {
     uint8_t *ram;
     size_t ram_bytes;
     bool map;
+    bool deferred;
     Span fail, own;
     unsigned own_bank;
     uint64_t dma_bytes;
@@ -52,6 +53,7 @@ struct DevemuFake {
     GString *output;
     GString *port_output[DEVEMU_PORTS]; /* NULL: nothing yet */
     FakePort ports[DEVEMU_PORTS];
+    uint32_t full_ports; /* by bits: not writable */
     unsigned readies;
     unsigned guest_errors;
     char *last_log;

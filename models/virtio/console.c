@@ -310,6 +310,25 @@ static bool transmit(void *state, unsigned queue, const DevemuVirtqueueChain *ch
     return true;
 }
 
+/* Generic ports wait for a slow reader. A console does not: Linux's driver would spin until its
+ * character is taken, with its guest at a standstill. */
+static bool may_transmit(void *state, unsigned queue)
+{
+    struct virtio_console *s = state;
+    unsigned port = queue_port(queue);
+
+    return port < s->console_count || devemu_port_writable(s->v.dev, port);
+}
+
+static void console_writable(void *state, unsigned port)
+{
+    struct virtio_console *s = state;
+
+    if (virtio_ready(&s->v, rx_queue(port) + 1) != NULL) {
+        virtio_again(&s->v, rx_queue(port) + 1);
+    }
+}
+
 static size_t receive_port(void *state, unsigned port, const uint8_t *data, size_t len)
 {
     struct virtio_console *s = state;
@@ -377,7 +396,7 @@ static void console_process(void *state, unsigned queue)
         virtio_each(&s->v, queue, control);
         send_messages(s);
     } else if (queue & 1) {
-        virtio_each(&s->v, queue, transmit);
+        virtio_each_if(&s->v, queue, transmit, may_transmit);
     } else {
         s->starved &= ~BIT(queue_port(queue));
         devemu_send_ready(s->v.dev);
@@ -419,6 +438,13 @@ static void emerg_wrote(void *state, unsigned index, uint64_t value, uint64_t ol
     devemu_send_chars(((struct virtio_console *)state)->v.dev, &byte, 1);
 }
 
+static void host_has_news(struct virtio_console *s)
+{
+    if (!virtio_put_off(&s->v, CONTROL_RX)) {
+        send_messages(s);
+    }
+}
+
 /* 5.3.6: the size is port 0's; with MULTIPORT Linux looks at RESIZE only. */
 static void size_wrote(void *state, unsigned index, uint64_t value, uint64_t old)
 {
@@ -431,7 +457,7 @@ static void size_wrote(void *state, unsigned index, uint64_t value, uint64_t old
     virtio_config_changed(&s->v);
     if (s->ready & 1 && s->console_count > 0) {
         s->due[0] |= BIT(RESIZE);
-        send_messages(s);
+        host_has_news(s);
     }
 }
 
@@ -448,7 +474,7 @@ static void plugged_wrote(void *state, unsigned index, uint64_t value, uint64_t 
     (void)index;
     (void)old;
     s->plugged = (uint32_t)value & all_ports(s);
-    send_messages(s);
+    host_has_news(s);
 }
 
 static uint64_t open_read(const void *state, unsigned index)
@@ -470,7 +496,7 @@ static void open_wrote(void *state, unsigned index, uint64_t value, uint64_t old
             s->due[port] |= BIT(PORT_OPEN);
         }
     }
-    send_messages(s);
+    host_has_news(s);
 }
 
 static uint64_t guest_open_read(const void *state, unsigned index)
@@ -640,6 +666,7 @@ const DevemuModel devemu_model_virtio_console = {
     .loaded = virtio_loaded,
     .receive = console_receive,
     .receive_port = receive_port,
+    .writable = console_writable,
     .ports = console_ports,
     .ready = console_ready,
     .virtio = &virtio,

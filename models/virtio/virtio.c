@@ -8,6 +8,9 @@
  */
 #include "virtio-queue.h"
 
+/* How often a queue whose device waits for a backend is looked at all the same. */
+#define LATER_NS UINT64_C(100000000)
+
 /* --- features: 2.2, 3.1.1, 6 ------------------------------------------------------- */
 
 uint64_t virtio_offered(const VirtioDevice *v)
@@ -77,6 +80,17 @@ void virtio_again(VirtioDevice *v, unsigned queue)
     v->work_ns = devemu_now(v->dev);
 }
 
+bool virtio_put_off(VirtioDevice *v, unsigned queue)
+{
+    if (!devemu_dma_deferred(v->dev)) {
+        return false;
+    }
+    if (virtio_ready(v, queue) != NULL) {
+        virtio_again(v, queue);
+    }
+    return true;
+}
+
 void virtio_needs_reset(VirtioDevice *v, const char *why)
 {
     if (v->status & DEVEMU_VIRTIO_NEEDS_RESET) {
@@ -117,16 +131,30 @@ bool virtio_flush(VirtioDevice *v, unsigned queue)
     return notified;
 }
 
-void virtio_each(VirtioDevice *v, unsigned queue, VirtioUse *use)
+static void later(VirtioDevice *v, unsigned queue)
+{
+    uint64_t due_ns = devemu_now(v->dev) + LATER_NS;
+
+    v->pending |= BIT(queue);
+    v->work_ns = v->work_ns < due_ns ? v->work_ns : due_ns;
+}
+
+void virtio_each_if(VirtioDevice *v, unsigned queue, VirtioUse *use, VirtioMay *may)
 {
     DevemuVirtqueue *q = virtio_ready(v, queue);
     unsigned budget = v->size[queue % DEVEMU_VIRTIO_QUEUES];
     DevemuVirtqueueChain chain;
+    bool held = false;
 
     while (q != NULL) {
         while (budget > 0 && devemu_virtqueue_pop(q, &chain, 1) == 1) {
             uint32_t written = 0;
 
+            held = may != NULL && !may(v, queue);
+            if (held) {
+                devemu_virtqueue_unpop(q, &chain, 1);
+                break;
+            }
             budget--;
             if (use(v, queue, &chain, &written)) {
                 devemu_virtqueue_push(q, &chain, written);
@@ -134,6 +162,10 @@ void virtio_each(VirtioDevice *v, unsigned queue, VirtioUse *use)
         }
         virtio_flush(v, queue);
         q = virtio_ready(v, queue);
+        if (q != NULL && held) {
+            later(v, queue);
+            return;
+        }
         if (q == NULL || !devemu_virtqueue_listen(q)) {
             return;
         }
@@ -142,6 +174,11 @@ void virtio_each(VirtioDevice *v, unsigned queue, VirtioUse *use)
             return;
         }
     }
+}
+
+void virtio_each(VirtioDevice *v, unsigned queue, VirtioUse *use)
+{
+    virtio_each_if(v, queue, use, NULL);
 }
 
 void virtio_process(VirtioDevice *v, unsigned queue)

@@ -125,6 +125,9 @@ static inline bool virtio_running(const VirtioDevice *v)
 DevemuVirtqueue *virtio_ready(VirtioDevice *v, unsigned queue);
 /* There is more to do in the queue than one event should: process() is called again soon. */
 void virtio_again(VirtioDevice *v, unsigned queue);
+/* For what the host's side does to a queue in an access or an input: where DMA is not answered in
+ * those, this is true, and process() is called at a moment when it is. */
+bool virtio_put_off(VirtioDevice *v, unsigned queue);
 /* Show the driver what was pushed; looks at whether the queue is broken. True: it was notified. */
 bool virtio_flush(VirtioDevice *v, unsigned queue);
 /* The driver did something after which only a reset helps (2.1.2); why is a constant sentence. */
@@ -142,5 +145,10 @@ void virtio_idle(VirtioDevice *v);
 typedef bool VirtioUse(void *state, unsigned queue, const DevemuVirtqueueChain *chain,
                        uint32_t *ret_written);
 void virtio_each(VirtioDevice *v, unsigned queue, VirtioUse *use);
+/* The same while `may` says so, which is asked before each buffer. When it does not, the rest stays
+ * with the driver; the device calls virtio_again() when it may go on, and process() is called now
+ * and then meanwhile, since a snapshot may be loaded where nobody knows that somebody waits. */
+typedef bool VirtioMay(void *state, unsigned queue);
+void virtio_each_if(VirtioDevice *v, unsigned queue, VirtioUse *use, VirtioMay *may);
 
 #endif

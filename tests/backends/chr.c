@@ -8,7 +8,9 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
@@ -316,6 +318,221 @@ Test(chr, a_terminal_is_as_before_after_free)
     close(master);
 }
 
+/* --- a UNIX socket ------------------------------------------------------------------ */
+
+static World *world_at(char *path)
+{
+    g_autofree char *text = g_strdup_printf("unix:%s", path);
+
+    return world_new(text);
+}
+
+/* A program at the socket; it blocks. */
+static int program(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+    g_strlcpy(address.sun_path, path, sizeof(address.sun_path));
+    cr_assert_eq(connect(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
+    return fd;
+}
+
+static void read_exactly(int fd, void *to, size_t len)
+{
+    for (size_t at = 0; at < len;) {
+        ssize_t got = read(fd, (char *)to + at, len - at);
+
+        cr_assert_gt(got, 0);
+        at += (size_t)got;
+    }
+}
+
+Test(chr_unix, one_program_talks_and_the_next_one_waits)
+{
+    char *path = toy_path("chr");
+    World *world = world_at(path);
+    int first = program(path), next = program(path);
+    char got[8] = "";
+
+    cr_assert_str_eq(devemu_chr_path(world->chr), path);
+    cr_assert_eq(write(next, "next", 4), 4);
+    cr_assert_eq(write(first, "first", 5), 5);
+    TOY_UNTIL(world->context, world->toy->chars->len == 5);
+    cr_assert_str_eq(world->toy->chars->str, "first");
+    devemu_send_chars(world->toy->dev, "out", 3);
+    read_exactly(first, got, 3);
+    cr_assert_str_eq(got, "out");
+    close(first);
+    TOY_UNTIL(world->context, world->toy->chars->len == 9);
+    cr_assert_str_eq(world->toy->chars->str, "firstnext");
+
+    world_free(world);
+    cr_assert_eq(read(next, got, 1), 0);
+    cr_assert_neq(access(path, F_OK), 0, "the socket is removed");
+    close(next);
+    toy_unlink(path);
+}
+
+Test(chr_unix, a_socket_that_a_dead_program_left_is_replaced)
+{
+    char *path = toy_path("chr");
+    g_autofree char *text = g_strdup_printf("unix:%s", path);
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int left = socket(AF_UNIX, SOCK_STREAM, 0);
+    GError *error = NULL;
+    World *world;
+
+    g_strlcpy(address.sun_path, path, sizeof(address.sun_path));
+    cr_assert_eq(bind(left, (const struct sockaddr *)&address, sizeof(address)), 0);
+    close(left);
+    world = world_at(path);
+    cr_assert_null(devemu_chr_new(text, world->context, &error), "this one lives");
+    cr_assert_not_null(strstr(error->message, "Address already in use"), "%s", error->message);
+    cr_assert_eq(access(path, F_OK), 0);
+
+    g_error_free(error);
+    world_free(world);
+    toy_unlink(path);
+}
+
+Test(chr_unix, output_waits_for_a_program)
+{
+    char *path = toy_path("chr");
+    World *world = world_at(path);
+    g_autofree char *block = g_malloc(65536), *got = g_malloc(65536);
+    int fd;
+
+    memset(block, 'x', 65536);
+    block[0] = 'a';
+    devemu_send_chars(world->toy->dev, block, 65536);
+    devemu_send_chars(world->toy->dev, "lost", 4);
+    cr_assert_eq(devemu_chr_dropped(world->chr), 4);
+    fd = program(path);
+    TOY_UNTIL(world->context, devemu_port_writable(world->toy->dev, 0));
+    read_exactly(fd, got, 65536);
+
+    cr_assert_arr_eq(got, block, 65536);
+    close(fd);
+    world_free(world);
+    toy_unlink(path);
+}
+
+Test(chr_unix, what_a_program_said_before_it_went_still_comes)
+{
+    char *path = toy_path("chr");
+    World *world = world_at(path);
+    g_autofree char *block = g_malloc0(32768);
+    int fd = program(path);
+
+    world->toy->room = 0;
+    cr_assert_eq(write(fd, block, 32768), 32768);
+    close(fd);
+    TOY_UNTIL(world->context, devemu_chr_waiting(world->chr) >= 4096);
+    devemu_send_chars(world->toy->dev, "nobody", 6);
+    toy_settle(world->context);
+    toy_make_room(world->toy, UINT32_MAX);
+    TOY_UNTIL(world->context, world->toy->chars->len == 32768);
+    fd = program(path);
+    TOY_UNTIL(world->context, poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, 0) == 1);
+    read_exactly(fd, block, 6);
+
+    cr_assert_arr_eq(block, "nobody", 6);
+    close(fd);
+    world_free(world);
+    toy_unlink(path);
+}
+
+Test(chr_unix, a_program_that_has_said_all_may_listen_on)
+{
+    char *path = toy_path("chr");
+    World *world = world_at(path);
+    int first = program(path), next = program(path);
+    char got[8] = "";
+
+    cr_assert_eq(write(first, "bye", 3), 3);
+    shutdown(first, SHUT_WR);
+    TOY_UNTIL(world->context, world->toy->chars->len == 3);
+    toy_settle(world->context);
+    devemu_send_chars(world->toy->dev, "out", 3);
+    read_exactly(first, got, 3);
+    cr_assert_str_eq(got, "out");
+    close(first);
+    cr_assert_eq(write(next, "next", 4), 4);
+    TOY_UNTIL(world->context, world->toy->chars->len == 7);
+
+    close(next);
+    world_free(world);
+    toy_unlink(path);
+}
+
+/* Send pieces until the backend says that it has enough. The bytes that were sent. */
+static size_t fill(World *world, const char *piece, size_t len)
+{
+    size_t sent = 0;
+
+    while (devemu_port_writable(world->toy->dev, 0)) {
+        devemu_send_chars(world->toy->dev, piece, len);
+        sent += len;
+        cr_assert_lt(sent, 1 << 24);
+    }
+    return sent;
+}
+
+Test(chr_unix, a_device_that_asks_is_held_back_and_loses_nothing)
+{
+    char *path = toy_path("chr");
+    World *world = world_at(path);
+    g_autofree char *piece = g_malloc(1 << 20), *got = NULL;
+    int fd = program(path);
+    size_t sent;
+
+    memset(piece, 'x', 1 << 20);
+    sent = fill(world, piece, 1 << 20);
+    cr_assert_eq(devemu_chr_dropped(world->chr), 0);
+    toy_settle(world->context);
+    cr_assert_eq(world->toy->writable, 0, "nobody has read");
+    got = g_malloc0(sent + 1);
+    for (size_t at = 0; at < sent;) {
+        ssize_t len = recv(fd, got + at, sent - at, MSG_DONTWAIT);
+
+        at += len > 0 ? (size_t)len : 0;
+        g_main_context_iteration(world->context, FALSE);
+    }
+    TOY_UNTIL(world->context, world->toy->writable == 1);
+    toy_settle(world->context);
+
+    cr_assert_eq(world->toy->writable, 1, "it is said once");
+    cr_assert_eq(strspn(got, "x"), sent);
+    cr_assert_eq(devemu_chr_dropped(world->chr), 0);
+    close(fd);
+    world_free(world);
+    toy_unlink(path);
+}
+
+Test(chr_unix, the_next_program_gets_what_was_left)
+{
+    char *path = toy_path("chr");
+    World *world = world_at(path);
+    g_autofree char *piece = g_malloc(65536);
+    int fd = program(path);
+    int waits;
+
+    memset(piece, 'x', 65536);
+    fill(world, piece, 65536);
+    close(fd);
+    fd = program(path);
+    TOY_UNTIL(world->context, world->toy->writable == 1);
+    waits = 0;
+    TOY_UNTIL(world->context, ioctl(fd, FIONREAD, &waits) == 0 && waits > 0);
+    read_exactly(fd, piece, 1);
+
+    cr_assert_eq(piece[0], 'x');
+    close(fd);
+    world_free(world);
+    toy_unlink(path);
+}
+
 static void refuses(const char *text, const char *message)
 {
     GError *error = NULL;
@@ -328,12 +545,19 @@ static void refuses(const char *text, const char *message)
 
 Test(chr, what_a_person_writes_wrong_is_named)
 {
-    refuses("studio", "\"studio\"; there are fd:N, file:PATH, memory, null, pty, random, stdio");
+    char long_path[200] = "unix:";
+
+    memset(long_path + 5, 'x', sizeof(long_path) - 6);
+    refuses("studio",
+            "\"studio\"; there are fd:N, file:PATH, memory, null, pty, random, stdio, unix:PATH");
     refuses("fd", "fd: give the number");
     refuses("fd:one", "fd: give the number");
     refuses("fd:999", "fd:999: ");
     refuses("file:", "file: give the name");
     refuses("file:/nowhere/at/all", "file: /nowhere/at/all: ");
     refuses("stdio,raw=maybe", "option raw is \"maybe\"");
+    refuses("unix:", "unix: give the name of a socket");
+    refuses("unix:/nowhere/at/all", "unix: /nowhere/at/all: No such file");
+    refuses(long_path, "the path is too long for a socket");
     refuses("pty,speed=9600", "pty: there is no option speed, nor any other");
 }

@@ -23,6 +23,7 @@ typedef struct Toy {
     unsigned mores;    /* frames that were not the last for now */
     unsigned used;     /* toy_queues_model: a bit for each queue in use */
     GArray *queues;    /* unsigned: by which each of the frames came */
+    unsigned writable; /* how often its backend had room again */
 } Toy;
 
 static inline size_t toy_ready(const void *state)
@@ -75,6 +76,12 @@ static inline size_t toy_receive_packet(void *state, const DevemuNetOffload *off
     return taken;
 }
 
+static inline void toy_writable(void *state, unsigned port)
+{
+    (void)port;
+    ((Toy *)state)->writable++;
+}
+
 static inline uint32_t toy_offloads(const void *state)
 {
     return ((const Toy *)state)->offloads;
@@ -104,10 +111,10 @@ static inline size_t toy_receive_queue(void *state, unsigned queue, const Devemu
 }
 
 static const DevemuField toy_fields[] = {
-    DEVEMU_SKIP(Toy, frames), DEVEMU_SKIP(Toy, chars), DEVEMU_SKIP(Toy, room),
-    DEVEMU_SKIP(Toy, times),  DEVEMU_SKIP(Toy, echo),  DEVEMU_SKIP(Toy, offloads),
-    DEVEMU_SKIP(Toy, metas),  DEVEMU_SKIP(Toy, mores), DEVEMU_SKIP(Toy, used),
-    DEVEMU_SKIP(Toy, queues), {.name = NULL},
+    DEVEMU_SKIP(Toy, frames), DEVEMU_SKIP(Toy, chars),    DEVEMU_SKIP(Toy, room),
+    DEVEMU_SKIP(Toy, times),  DEVEMU_SKIP(Toy, echo),     DEVEMU_SKIP(Toy, offloads),
+    DEVEMU_SKIP(Toy, metas),  DEVEMU_SKIP(Toy, mores),    DEVEMU_SKIP(Toy, used),
+    DEVEMU_SKIP(Toy, queues), DEVEMU_SKIP(Toy, writable), {.name = NULL},
 };
 
 static const DevemuModel toy_net_model = {
@@ -158,6 +165,7 @@ static const DevemuModel toy_char_model = {
     .state_size = sizeof(Toy),
     .fields = toy_fields,
     .receive = toy_receive_chars,
+    .writable = toy_writable,
     .ready = toy_ready,
     .is_char = true,
 };

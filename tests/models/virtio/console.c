@@ -426,6 +426,23 @@ Test(console, resizes_with_a_message)
     vd_free(d);
 }
 
+/* Ours: a host that answers no DMA inside an access gets it from a timer. */
+Test(console, a_message_waits_for_a_moment_that_is_good_for_dma)
+{
+    VdDriver driver = vd_new_deferring(&devemu_model_virtio_console, "ports=2");
+    VdDriver *d = &driver;
+
+    start_ports(d, 2);
+    devemu_fake_set_deferred(d->fake, true);
+    devemu_fake_write(d->fake, HOST, HOST_OPEN, 4, 1);
+    expect_nothing(d);
+    devemu_fake_advance(d->fake, 1);
+
+    expect(d, 1, PORT_OPEN, 0);
+    expect_nothing(d);
+    vd_free(d);
+}
+
 /* 2.1: and it begins anew, with the ports as the host has them. */
 Test(console, a_reset_forgets_what_the_driver_knew)
 {
@@ -542,4 +559,88 @@ Test(console, a_port_that_is_not_there_has_no_backend)
     cr_assert_not(devemu_device_attach_port(dev, 2, NULL, NULL));
     cr_assert_eq(devemu_device_receive_port(dev, 2, "x", 1), 1, "gone, as on a wire");
     devemu_chr_attach(chr, NULL);
+}
+
+/* --- slow readers: ours ---------------------------------------------------------------- */
+
+/* What a device does under a recorder must not depend on its backend. */
+static bool is_recorded(void)
+{
+    return g_strcmp0(g_getenv("DEVEMU_FAKE_MODE"), "record") == 0;
+}
+
+static bool came(VdDriver *d, unsigned queue)
+{
+    uint32_t id, len;
+
+    return vd_used(d, queue, &id, &len);
+}
+
+/* Two buffers for port 1 while its backend is full. */
+static void hold_port(VdDriver *d)
+{
+    start_ports(d, 2);
+    devemu_fake_set_writable(d->fake, 1, false);
+    memcpy(vd_at(d, VD_DATA + 0x200), "held", 4);
+    vd_add(d, 5, &(VdPiece){VD_DATA + 0x200, 2, false}, 1);
+    vd_add(d, 5, &(VdPiece){VD_DATA + 0x202, 2, false}, 1);
+    vd_kick(d, 5);
+    devemu_fake_advance(d->fake, 1000000000);
+    cr_assert_eq(came(d, 5), is_recorded());
+}
+
+Test(console, a_generic_port_waits_for_its_reader)
+{
+    OPEN("ports=2");
+
+    hold_port(d);
+    send_text(d, 1, "port 0 goes on");
+    devemu_fake_set_writable(d->fake, 1, true);
+    devemu_device_writable(devemu_fake_device(d->fake), 1);
+    devemu_fake_advance(d->fake, 1);
+
+    cr_assert(came(d, 5));
+    cr_assert_eq(came(d, 5), !is_recorded(), "two in all");
+    cr_assert_str_eq(devemu_fake_port_output(d->fake, 1), "held");
+    vd_free(d);
+}
+
+Test(console, a_port_that_waits_is_looked_at_now_and_then)
+{
+    OPEN("ports=2");
+
+    hold_port(d);
+    devemu_fake_set_writable(d->fake, 1, true);
+    devemu_fake_advance(d->fake, 100000000);
+
+    cr_assert(came(d, 5), "nobody has to say so, as where a snapshot was loaded");
+    cr_assert_str_eq(devemu_fake_port_output(d->fake, 1), "held");
+    vd_free(d);
+}
+
+/* Linux's driver would spin. */
+Test(console, a_console_does_not_wait_for_its_reader)
+{
+    OPEN("ports=2");
+
+    start_ports(d, 2);
+    devemu_fake_set_writable(d->fake, 0, false);
+    send_text(d, 1, "goes out");
+
+    cr_assert_str_eq(devemu_fake_output(d->fake), "goes out");
+    vd_free(d);
+}
+
+Test(console, a_port_that_waits_is_forgotten_by_a_reset)
+{
+    OPEN("ports=2");
+
+    hold_port(d);
+    vd_start(d, MULTIPORT);
+    devemu_fake_set_writable(d->fake, 1, true);
+    devemu_device_writable(devemu_fake_device(d->fake), 1);
+    devemu_fake_advance(d->fake, 1000000000);
+
+    cr_assert_not(came(d, 5));
+    vd_free(d);
 }

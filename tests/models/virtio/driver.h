@@ -135,6 +135,13 @@ static inline VdDriver vd_new(const DevemuModel *model, const char *options)
     return (VdDriver){.fake = devemu_fake_new(model, options, VD_RAM)};
 }
 
+/* The same on a host that can answer that DMA is to be put off: a log of that cannot be replayed,
+ * since recorders do not ask. */
+static inline VdDriver vd_new_deferring(const DevemuModel *model, const char *options)
+{
+    return (VdDriver){.fake = devemu_fake_new_mode(model, options, VD_RAM, DEVEMU_FAKE_PLAIN)};
+}
+
 static inline void vd_free(VdDriver *d)
 {
     devemu_fake_free(d->fake);
