@@ -310,7 +310,9 @@ static void stats_wrote(void *state, unsigned index, uint64_t value, uint64_t ol
     (void)value;
     (void)old;
     s->stats_asked = virtio_has(&s->v, F_STATS_VQ);
-    stats_request(s);
+    if (!virtio_put_off(&s->v, STATSQ)) {
+        stats_request(s);
+    }
 }
 
 /* 5.5.6.7.2: no ID is used twice before 2^32 of them were. */

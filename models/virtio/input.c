@@ -146,7 +146,9 @@ static void put_report(struct virtio_input *s, Report *report)
     for (unsigned i = 0; i < report->count; i++) {
         s->store[(s->first + s->count++) % STORE] = report->events[i];
     }
-    deliver(s);
+    if (!virtio_put_off(&s->v, EVENTQ)) {
+        deliver(s);
+    }
 }
 
 /* The wheel's number grows towards the person (as a PS/2 mouse's), REL_WHEEL's away. */

@@ -187,6 +187,24 @@ Test(balloon, a_request_waits_for_the_buffer)
     vd_free(d);
 }
 
+/* Ours: a host that answers no DMA inside an access gets it from a timer. */
+Test(balloon, a_request_waits_for_a_moment_that_is_good_for_dma)
+{
+    VdDriver driver = vd_new_deferring(&devemu_model_virtio_balloon, NULL);
+    VdDriver *d = &driver;
+    uint32_t id, len;
+
+    vd_start(d, ALL);
+    give_stats(d, 1, 2);
+    devemu_fake_set_deferred(d->fake, true);
+    operate(d, HOST_STATS_REQUEST, 1);
+    cr_assert_not(vd_used(d, STATSQ, &id, &len));
+    devemu_fake_advance(d->fake, 1);
+
+    cr_assert(vd_used(d, STATSQ, &id, &len));
+    vd_free(d);
+}
+
 /* 5.5.6.3.3 */
 Test(balloon, a_legacy_drivers_first_statistics_are_anything)
 {

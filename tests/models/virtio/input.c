@@ -178,6 +178,24 @@ Test(input, a_key_is_pressed_and_released)
     vd_free(d);
 }
 
+/* Ours: a host that answers no DMA inside an input gets it from a timer. */
+Test(input, a_report_waits_for_a_moment_that_is_good_for_dma)
+{
+    VdDriver driver = vd_new_deferring(&devemu_model_virtio_input, NULL);
+    VdDriver *d = &driver;
+
+    vd_start(d, 0);
+    give(d, 8);
+    devemu_fake_set_deferred(d->fake, true);
+    key(d, 30, 1);
+    expect_nothing(d);
+    devemu_fake_advance(d->fake, 1);
+
+    expect(d, EV_KEY, 30, 1);
+    expect(d, EV_SYN, 0, 0);
+    vd_free(d);
+}
+
 Test(input, a_mouse_moves)
 {
     OPEN("kind=mouse");
