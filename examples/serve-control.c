@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <glib-unix.h>
+#include <stdarg.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -35,17 +36,167 @@ typedef struct Line {
 
 /* --- commands ---------------------------------------------------------------------- */
 
-typedef struct LinkCall {
+#define HOST_BANK "host" /* registers for the program around a device */
+
+/* What a command asks of a device: words are those behind its name, and nothing else is in them. */
+typedef struct Call {
     Served *served;
-    bool up;
+    char *const *words;
+    char *(*command)(Served *s, char *const *words);
+    char *answer;
     GAsyncQueue *done;
-} LinkCall;
+} Call;
 
-static gboolean set_link(gpointer opaque)
+static char *ok(void)
 {
-    LinkCall *call = opaque;
+    return g_strdup("ok");
+}
 
-    devemu_device_link(call->served->dev, call->up);
+static char *wrong(const char *format, ...) G_GNUC_PRINTF(1, 2);
+
+static char *wrong(const char *format, ...)
+{
+    g_autofree char *sentence = NULL;
+    va_list args;
+
+    va_start(args, format);
+    sentence = g_strdup_vprintf(format, args);
+    va_end(args);
+    return g_strconcat("error: ", sentence, NULL);
+}
+
+/* "on" or "off". */
+static bool parse_switch(const char *word, bool *ret_on)
+{
+    *ret_on = strcmp(word, "on") == 0;
+    return *ret_on || strcmp(word, "off") == 0;
+}
+
+static char *command_link(Served *s, char *const *words)
+{
+    bool on;
+
+    if (!parse_switch(words[0], &on)) {
+        return wrong("a link is on or off, not '%s'", words[0]);
+    }
+    devemu_device_link(s->dev, on);
+    return ok();
+}
+
+/* Of each queue: taken by the device, sent by it. */
+static char *command_frames(Served *s, char *const *words)
+{
+    GString *text = g_string_new(NULL);
+    DevemuNetStats stats;
+
+    (void)words;
+    if (s->backend.net == NULL) {
+        g_string_free(text, TRUE);
+        return wrong("%s is no network device", devemu_device_name(s->dev));
+    }
+    for (unsigned i = 0; devemu_net_queue_stats(s->backend.net, i, &stats); i++) {
+        g_string_append_printf(text, "%s%" G_GUINT64_FORMAT "/%" G_GUINT64_FORMAT, i ? " " : "",
+                               stats.frames_in, stats.frames_out);
+    }
+    return g_string_free(text, FALSE);
+}
+
+static char *command_key(Served *s, char *const *words)
+{
+    DevemuDevice *dev = s->dev;
+    DevemuInput input = {.kind = DEVEMU_INPUT_KEY};
+    guint64 code;
+    bool on;
+
+    if (devemu_device_model(dev)->input == NULL) {
+        return wrong("%s has no keys", devemu_device_name(dev));
+    }
+    if (!g_ascii_string_to_unsigned(words[0], 10, 1, G_MAXUINT16, &code, NULL)) {
+        return wrong("a key is a number of Linux's input-event-codes.h, 1 or more, not '%s'",
+                     words[0]);
+    }
+    if (!parse_switch(words[1], &on)) {
+        return wrong("a key is on or off, not '%s'", words[1]);
+    }
+    input.code = (unsigned)code;
+    input.value = on;
+    devemu_device_input(dev, &input);
+    return ok();
+}
+
+/* The register "name" or "name[i]" of the device's bank for the program around it; NULL: none. */
+static const DevemuReg *find_register(DevemuDevice *dev, const char *text, uint64_t *ret_at)
+{
+    int number = devemu_device_bank(dev, HOST_BANK);
+    const DevemuBank *bank = number < 0 ? NULL : &devemu_device_model(dev)->banks[number];
+    size_t len = strcspn(text, "[");
+    g_autofree char *name = g_strndup(text, len);
+    char *end = NULL;
+    guint64 index = text[len] ? g_ascii_strtoull(text + len + 1, &end, 10) : 0;
+
+    if (end && strcmp(end, "]") != 0) {
+        return NULL;
+    }
+    for (size_t i = 0; bank && i < bank->reg_count; i++) {
+        const DevemuReg *reg = &bank->regs[i];
+
+        if (strcmp(reg->name, name) == 0 && index < MAX(reg->count, 1)) {
+            *ret_at = reg->at + index * (reg->stride ? reg->stride : reg->size);
+            return reg;
+        }
+    }
+    return NULL;
+}
+
+static char *no_register(DevemuDevice *dev, const char *name)
+{
+    return wrong("%s has no register '%s' for its host; its register reference names them",
+                 devemu_device_name(dev), name);
+}
+
+static char *command_get(Served *s, char *const *words)
+{
+    DevemuDevice *dev = s->dev;
+    uint64_t at, value = 0;
+    const DevemuReg *reg = find_register(dev, words[0], &at);
+
+    if (reg == NULL) {
+        return no_register(dev, words[0]);
+    }
+    if (devemu_device_read(dev, (unsigned)devemu_device_bank(dev, HOST_BANK), at, reg->size,
+                           &value) != DEVEMU_ACCESS_OK) {
+        return wrong("%s cannot be read now", words[0]);
+    }
+    return g_strdup_printf("%" G_GUINT64_FORMAT, value);
+}
+
+static char *command_set(Served *s, char *const *words)
+{
+    DevemuDevice *dev = s->dev;
+    uint64_t at;
+    guint64 value, most;
+    const DevemuReg *reg = find_register(dev, words[0], &at);
+
+    if (reg == NULL) {
+        return no_register(dev, words[0]);
+    }
+    most = UINT64_MAX >> (64 - 8 * reg->size);
+    if (!g_ascii_string_to_unsigned(words[1], 10, 0, most, &value, NULL)) {
+        return wrong("%s takes a number from 0 to %" G_GUINT64_FORMAT ", not '%s'", words[0], most,
+                     words[1]);
+    }
+    if (devemu_device_write(dev, (unsigned)devemu_device_bank(dev, HOST_BANK), at, reg->size,
+                            value) != DEVEMU_ACCESS_OK) {
+        return wrong("%s cannot be written now", words[0]);
+    }
+    return ok();
+}
+
+static gboolean execute_call(gpointer opaque)
+{
+    Call *call = opaque;
+
+    call->answer = call->command(call->served, call->words);
     g_async_queue_push(call->done, call);
     return G_SOURCE_REMOVE;
 }
@@ -63,69 +214,36 @@ static char *command_list(Control *control)
 }
 
 /* On the device's thread, and answered when it is done. */
-static char *command_link(Control *control, const char *name, const char *level)
+static char *call_device(Control *control, const char *name, const Call *what)
 {
     for (guint i = 0; i < control->served->len; i++) {
         Served *s = g_ptr_array_index(control->served, i);
-        LinkCall call = {s, strcmp(level, "on") == 0, NULL};
+        Call call = *what;
 
         if (strcmp(devemu_device_name(s->dev), name) != 0) {
             continue;
         }
-        if (!call.up && strcmp(level, "off") != 0) {
-            return g_strdup_printf("error: a link is on or off, not '%s'", level);
-        }
+        call.served = s;
         call.done = g_async_queue_new();
-        g_main_context_invoke(s->context, set_link, &call);
+        g_main_context_invoke(s->context, execute_call, &call);
         g_async_queue_pop(call.done);
         g_async_queue_unref(call.done);
-        return g_strdup("ok");
+        return call.answer;
     }
-    return g_strdup_printf("error: there is no device '%s'; list names them", name);
-}
-
-typedef struct FramesCall {
-    Served *served;
-    GString *text;
-    GAsyncQueue *done;
-} FramesCall;
-
-static gboolean count_frames(gpointer opaque)
-{
-    FramesCall *call = opaque;
-    DevemuNetStats stats;
-
-    for (unsigned i = 0; devemu_net_queue_stats(call->served->backend.net, i, &stats); i++) {
-        g_string_append_printf(call->text, "%s%" G_GUINT64_FORMAT "/%" G_GUINT64_FORMAT,
-                               i ? " " : "", stats.frames_in, stats.frames_out);
-    }
-    g_async_queue_push(call->done, call);
-    return G_SOURCE_REMOVE;
-}
-
-/* Of each queue: taken by the device, sent by it. */
-static char *command_frames(Control *control, const char *name)
-{
-    for (guint i = 0; i < control->served->len; i++) {
-        Served *s = g_ptr_array_index(control->served, i);
-        FramesCall call = {.served = s};
-
-        if (strcmp(devemu_device_name(s->dev), name) != 0 || s->backend.net == NULL) {
-            continue;
-        }
-        call.text = g_string_new(NULL);
-        call.done = g_async_queue_new();
-        g_main_context_invoke(s->context, count_frames, &call);
-        g_async_queue_pop(call.done);
-        g_async_queue_unref(call.done);
-        return g_string_free(call.text, FALSE);
-    }
-    return g_strdup_printf("error: there is no network device '%s'; list names all devices", name);
+    return wrong("there is no device '%s'; list names them", name);
 }
 
 static char *execute(Control *control, const char *line)
 {
-    g_auto(GStrv) words = g_strsplit(line, " ", 4);
+    static const struct {
+        const char *name;
+        guint words; /* behind the device */
+        char *(*command)(Served *s, char *const *words);
+    } commands[] = {
+        {"link", 1, command_link}, {"frames", 0, command_frames}, {"key", 2, command_key},
+        {"get", 1, command_get},   {"set", 2, command_set},
+    };
+    g_auto(GStrv) words = g_strsplit(line, " ", 5);
     guint count = g_strv_length(words);
 
     if (count == 1 && strcmp(words[0], "list") == 0) {
@@ -133,15 +251,17 @@ static char *execute(Control *control, const char *line)
     }
     if (count == 1 && strcmp(words[0], "quit") == 0) {
         g_main_loop_quit(control->loop);
-        return g_strdup("ok");
+        return ok();
     }
-    if (count == 3 && strcmp(words[0], "link") == 0) {
-        return command_link(control, words[1], words[2]);
+    for (size_t i = 0; i < G_N_ELEMENTS(commands); i++) {
+        if (count == 2 + commands[i].words && strcmp(words[0], commands[i].name) == 0) {
+            const Call call = {.words = words + 2, .command = commands[i].command};
+
+            return call_device(control, words[1], &call);
+        }
     }
-    if (count == 2 && strcmp(words[0], "frames") == 0) {
-        return command_frames(control, words[1]);
-    }
-    return g_strdup("error: the commands are: list; link NAME on|off; frames NAME; quit");
+    return wrong("the commands are: list; link NAME on|off; frames NAME; key NAME CODE on|off; "
+                 "get NAME REGISTER; set NAME REGISTER VALUE; quit");
 }
 
 /* --- connections ------------------------------------------------------------------- */

@@ -71,7 +71,7 @@ static bool parse(Options *o, int *argc, char ***argv, GError **error)
         {"threads", 0, 0, G_OPTION_ARG_NONE, &o->threads, "each device on a thread of its own",
          NULL},
         {"control", 0, 0, G_OPTION_ARG_FILENAME, &o->control,
-         "take commands at this UNIX socket: list, link NAME on|off, frames NAME, quit", "PATH"},
+         "take commands at this UNIX socket: list, link, frames, key, get, set, quit", "PATH"},
         {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_STRING_ARRAY, &o->pairs, NULL, NULL},
         {NULL},
     };

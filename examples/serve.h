@@ -35,8 +35,8 @@ typedef struct Served {
 
 typedef struct Control Control;
 
-/* Commands by lines on a UNIX socket: list, link NAME on|off, frames NAME, quit. served is
- * borrowed. NULL and one sentence in error. */
+/* Commands by lines on a UNIX socket, see docs/vfio-user.md. served is borrowed. NULL and one
+ * sentence in error. */
 Control *control_new(const char *path, GPtrArray *served, GMainLoop *loop, GError **error);
 void control_free(Control *control);
 
