@@ -67,11 +67,7 @@ class Host:
 
     def ask_tap_queues(self):
         """What came in and went out by each queue of the tap; "-" where it is not ours."""
-        if self.control is None:
-            return "-"
-        with connect(self.control) as s:
-            s.sendall(b"frames virtio-net.1\n")
-            return s.makefile().readline().strip()
+        return rig.control(self.control, "frames virtio-net.1") if self.control else "-"
 
     def ask_traffic(self, mac, seconds):
         return self.traffic.begin(mac, seconds)
@@ -200,6 +196,8 @@ def texts(host):
         "net1": f"virtio-net,{ring},mac={MACS[1]},queues=2,backend=tap,ifname={rig.TAP},queues=2",
         "balloon": f"virtio-balloon,{ring}",
         "input": f"virtio-input,{ring}",
+        "console": f"virtio-console,{ring},ports=2,names=:org.devemu.port,backend=unix:{host.tmp}/console.chr,"
+                   f"port.1=unix:{host.tmp}/port.chr",
         "vsock": f"virtio-vsock,{ring},guest-cid=3,backend=unix:{host.tmp}/vsock",
     }
 
@@ -208,9 +206,16 @@ def serve(host, build, log, protocol):
     """examples/serve with the devices, each on a socket of its own: pairs of device and path."""
     names = sum((["net", "net1"] if name == "net" else [name] for name in host.devices), [])
     sockets = [(name, f"{host.tmp}/{name}.sock") for name in names]
-    words = sum(([f"{protocol}:{path}", texts(host)[name]] for name, path in sockets), ["--control", f"{host.tmp}/control"])
+    words = sum(([f"{protocol}:{path}", texts(host)[name]] for name, path in sockets), [])
     host.control = f"{host.tmp}/control"
-    host.machine.append(rig.serve(build, log, *words, sockets=[path for _, path in sockets]))
+    host.machine.append(rig.serve(build, log, "--control", host.control, *words,
+                                  sockets=[host.control, *(path for _, path in sockets)]))
+
+    def key():
+        return " ".join(rig.control(host.control, f"key virtio-input 30 {state}") for state in ("on", "off"))
+
+    host.key = key
+    host.balloon = lambda mebibytes: rig.control(host.control, f"set virtio-balloon target {mebibytes << 8}")
     return sockets
 
 

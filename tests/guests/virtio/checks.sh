@@ -267,7 +267,7 @@ console() {
   stty raw -echo </dev/hvc0
   exec 3<>/dev/hvc0
   echo 'hello, console' >&3
-  read -r -t 10 line <&3
+  read -r -t 60 line <&3
   check 'echo by hvc0' "$line" equal "$line" 'hello, console'
   exec 3>&-
   port=$(grep -lx org.devemu.port /sys/class/virtio-ports/*/name)
@@ -324,17 +324,15 @@ vsock() {
 # --- input
 
 input() {
-  local event reader
+  local event seen
   bound 18 virtio_input 1 || return
   event=$(basename "$(ls -d /sys/bus/virtio/devices/"$(of 18)"/input/input*/event*)")
   check 'input device' "$(cat "/sys/class/input/$event/device/name")" [ -c "/dev/input/$event" ]
-  head -c 96 "/dev/input/$event" >/tmp/events &
-  reader=$!
-  usleep 200000
+  # what comes from here on waits for its reader
+  exec 3<"/dev/input/$event"
   ask key >/dev/null
-  (sleep 10; kill $reader 2>/dev/null) &
-  wait $reader
   # four events of 24 bytes: A down, SYN, A up, SYN; the last 8 bytes are type, code, value
-  check 'a key' "$(od -An -v -tx2 -w24 /tmp/events | cut -d' ' -f10-12 | xargs)" equal \
-    "$(od -An -v -tx2 -w24 /tmp/events | cut -d' ' -f10-12 | xargs)" '0001 001e 0001 0000 0000 0000 0001 001e 0000 0000 0000 0000'
+  seen=$(timeout 60 head -c 96 <&3 | od -An -v -tx2 -w24 | cut -d' ' -f10-12 | xargs)
+  exec 3<&-
+  check 'a key' "$seen" equal "$seen" '0001 001e 0001 0000 0000 0000 0001 001e 0000 0000 0000 0000'
 }
