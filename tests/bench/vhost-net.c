@@ -27,7 +27,8 @@ typedef struct Network {
     uint8_t frames[KEPT][FRAME];
 } Network;
 
-/* As DPDK's: a frame is copied out of the driver's memory, and what there is no room for is lost. */
+/* As DPDK's: a frame is copied out of the driver's memory, and what there is no room for is lost.
+ */
 static void network_send(void *opaque, const DevemuSlice *slices, size_t count, bool more)
 {
     Network *net = opaque;
@@ -86,7 +87,8 @@ static void say(void *opaque, const char *text)
 
 int main(int argc, char **argv)
 {
-    static const DevemuSetting settings[] = {{"mac", "02:00:00:00:00:02"}, {"packed", "on"}};
+    static const DevemuSetting settings[] = {{"mac", "02:00:00:00:00:02", NULL, 0},
+                                             {"packed", "on", NULL, 0}};
     static const DevemuNetOps ops = {.size = sizeof(DevemuNetOps),
                                      .send = network_send,
                                      .ready = network_ready,
