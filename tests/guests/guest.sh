@@ -44,7 +44,7 @@ await() {
     usleep 100000
   done
 }
-pinged() { ping -q -c "$1" -s "$2" -W 5 -w 60 "$3" | grep -q "$1 packets transmitted, $1 packets received"; }
+pinged() { ping -q -i 0.2 -c "$1" -s "$2" -W 5 -w 60 "$3" | grep -q "$1 packets transmitted, $1 packets received"; }
 hash() { sha256sum "$@" | cut -c1-64; }
 
 # rate NAME BEGIN MEBIBYTES: since BEGIN, in hundredths of a second
