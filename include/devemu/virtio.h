@@ -160,13 +160,13 @@ DEVEMU_API bool devemu_virtqueue_retake(DevemuVirtqueue *queue, unsigned id,
 DEVEMU_API void devemu_virtqueue_remap(DevemuVirtqueue *queue, const DevemuVirtqueueChain *chain);
 
 /*
- * Keep what is in flight in a split queue in memory that outlives the process, in the layout of
- * vhost-user's "Inflight I/O tracking": devemu_virtqueue_inflight_bytes() of it, zero at first, the
- * queue's until it is disabled. After enable(), whose position gives the next used as memory has
- * it; if the memory knows of buffers in flight, pop() gives them again, in their order, before all
- * others.
+ * Keep what is in flight in memory that outlives the process, in the layout of vhost-user's
+ * "Inflight I/O tracking": devemu_virtqueue_inflight_bytes() of it, zero at first, the queue's
+ * until it is disabled. After enable(), whose position gives the next used as memory has it (split;
+ * in a packed queue this memory knows it); if it knows of buffers in flight, pop() gives them
+ * again, in their order, before all others.
  */
-DEVEMU_API size_t devemu_virtqueue_inflight_bytes(unsigned size);
+DEVEMU_API size_t devemu_virtqueue_inflight_bytes(unsigned size, bool packed);
 DEVEMU_API void devemu_virtqueue_set_inflight(DevemuVirtqueue *queue, void *memory);
 
 /*

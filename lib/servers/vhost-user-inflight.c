@@ -2,9 +2,6 @@
 /*
  * vhost-user-inflight.c: memory that knows which buffers are in flight, kept by the client for the
  * server that comes after one that died (spec "Inflight I/O tracking").
- *
- * For split rings. A packed one would need a copy of each descriptor; the client is told that there
- * is no such memory.
  */
 #define _GNU_SOURCE
 #include "vhost-user.h"
@@ -15,9 +12,14 @@
 #define ALIGN      64
 #define VERSION_AT 8 /* in a ring's memory; 0 at first */
 
-static size_t ring_bytes(unsigned size)
+static bool packed(const DevemuVhostUser *s)
 {
-    return (devemu_virtqueue_inflight_bytes(size) + ALIGN - 1) / ALIGN * ALIGN;
+    return s->features >> VIRTIO_F_RING_PACKED & 1;
+}
+
+static size_t ring_bytes(unsigned size, bool is_packed)
+{
+    return (devemu_virtqueue_inflight_bytes(size, is_packed) + ALIGN - 1) / ALIGN * ALIGN;
 }
 
 static void drop(DevemuVhostUser *s)
@@ -25,7 +27,7 @@ static void drop(DevemuVhostUser *s)
     if (s->inflight.data) {
         server_file_unmap(&s->files, s->inflight.file);
     }
-    s->inflight = (VhostInflight){NULL, NULL, 0, 0};
+    s->inflight = (VhostInflight){.data = NULL};
 }
 
 static void close_made(DevemuVhostUser *s)
@@ -46,11 +48,11 @@ void vhost_inflight_finish(DevemuVhostUser *s)
 static bool use(DevemuVhostUser *s, int fd, uint64_t offset, uint64_t bytes, unsigned rings,
                 unsigned size)
 {
-    VhostInflight made = {.rings = rings, .size = size};
+    VhostInflight made = {.rings = rings, .size = size, .packed = packed(s)};
     int error = 0;
 
     if (rings == 0 || rings > s->ring_count || size == 0 || size > DEVEMU_VIRTQUEUE_MAX ||
-        bytes < rings * ring_bytes(size) || offset % ALIGN != 0) {
+        bytes < rings * ring_bytes(size, made.packed) || offset % ALIGN != 0) {
         return false;
     }
     made.data = server_file_map(&s->files, fd, offset, bytes, true, &made.file, &error);
@@ -80,16 +82,15 @@ static void reply(DevemuVhostUser *s, const VhostMessage *m, uint64_t bytes, int
 const char *vhost_get_inflight_fd(DevemuVhostUser *s, const VhostMessage *m)
 {
     unsigned rings = server_get16(m->payload + 16), size = server_get16(m->payload + 18);
-    uint64_t bytes = rings * ring_bytes(size);
-    bool packed = s->features >> VIRTIO_F_RING_PACKED & 1;
+    uint64_t bytes = rings * ring_bytes(size, packed(s));
 
     close_made(s);
-    s->inflight_fd = packed ? -1 : memfd_create("inflight", MFD_CLOEXEC);
+    s->inflight_fd = memfd_create("inflight", MFD_CLOEXEC);
     if (s->inflight_fd < 0 || bytes == 0 || rings > s->ring_count ||
         ftruncate(s->inflight_fd, (off_t)bytes) < 0 ||
         !use(s, s->inflight_fd, 0, bytes, rings, size)) {
         reply(s, m, 0, -1);
-        return packed ? NULL : "there is no such memory";
+        return "there is no such memory";
     }
     reply(s, m, bytes, s->inflight_fd);
     return NULL;
@@ -108,8 +109,10 @@ const char *vhost_set_inflight_fd(DevemuVhostUser *s, const VhostMessage *m)
 
 static uint8_t *memory_of(const DevemuVhostUser *s, unsigned ring)
 {
-    return s->inflight.data && ring < s->inflight.rings && s->rings[ring].num <= s->inflight.size
-               ? s->inflight.data + ring * ring_bytes(s->inflight.size)
+    const VhostInflight *m = &s->inflight;
+
+    return m->data && ring < m->rings && s->rings[ring].num <= m->size && m->packed == packed(s)
+               ? m->data + ring * ring_bytes(m->size, m->packed)
                : NULL;
 }
 

@@ -153,10 +153,13 @@ static bool split_position(DevemuVhostUser *s, VhostRing *ring)
     return true;
 }
 
-/* DPDK gives the half for available buffers alone, and means both. */
-static void packed_position(VhostRing *ring)
+/* DPDK gives the half for available buffers alone, and means both. Memory that knows what was in
+ * flight knows it all. */
+static void packed_position(const DevemuVhostUser *s, VhostRing *ring)
 {
-    if (ring->position >> 16 == 0) {
+    if (vhost_inflight_knows(s, ring->index)) {
+        ring->position = 0x80008000;
+    } else if (ring->position >> 16 == 0) {
         ring->position |= ring->position << 16;
     }
 }
@@ -167,7 +170,7 @@ static bool position(DevemuVhostUser *s, VhostRing *ring)
         return true;
     }
     if (packed(s)) {
-        packed_position(ring);
+        packed_position(s, ring);
         return true;
     }
     return split_position(s, ring);

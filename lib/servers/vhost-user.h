@@ -182,6 +182,7 @@ typedef struct VhostInflight {
     uint8_t *data; /* NULL: none */
     ServerFile *file;
     unsigned rings, size;
+    bool packed; /* the rings for which it is laid out */
 } VhostInflight;
 
 /* The device's state on its way to or from the client. */

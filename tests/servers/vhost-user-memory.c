@@ -303,6 +303,76 @@ Test(vhost_user_memory, buffers_in_flight_of_a_server_that_died_come_again)
     vc_free(c);
 }
 
+/* The same of a packed ring. Its memory has copies of the descriptors; the ring's positions are not
+ * asked of the client. */
+Test(vhost_user_memory, buffers_in_flight_of_a_packed_ring_come_again)
+{
+    VhostClient *c = vc_new_rng("packed=on", VC_INFLIGHT);
+    uint8_t payload[24], *region, *ring = vc_ring(c, 0);
+
+    cr_assert(vc_do_u64(c, VHOST_USER_SET_FEATURES, VC_FEATURES | VHOST_BIT(VIRTIO_F_RING_PACKED)),
+              "%s", c->log->str);
+    ask_inflight(c, payload);
+    cr_assert_geq(server_get64(payload), 32 + 32 * VC_NUM);
+    region = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, c->reply_fd, 0);
+    server_put16(region + 8, 1);       /* version */
+    server_put16(region + 10, VC_NUM); /* desc_num */
+    server_put16(region + 12, 2);      /* free_head */
+    server_put16(region + 14, 2);      /* old_free_head */
+    region[20] = region[21] = 1;       /* the wrap counters */
+    for (unsigned i = 0; i < VC_NUM; i++) {
+        server_put16(region + 32 + i * 32 + 2, (uint16_t)(i + 1)); /* next */
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        uint8_t *entry = region + 32 + i * 32, *desc = ring + i * 16;
+
+        devemu_put_le64(desc, VC_GUEST + VC_DATA + i * 16);
+        devemu_put_le32(desc + 8, 4);
+        devemu_put_le16(desc + 12, (uint16_t)i);
+        devemu_put_le16(desc + 14, 0x82); /* AVAIL, WRITE */
+        entry[0] = 1;
+        server_put16(entry + 4, (uint16_t)i);  /* last */
+        server_put16(entry + 6, 1);            /* num */
+        server_put64(entry + 8, 9 - i);        /* counter: 1 before 0 */
+        server_put16(entry + 16, (uint16_t)i); /* id */
+        server_put16(entry + 18, 0x82);        /* flags */
+        server_put32(entry + 20, 4);           /* len */
+        server_put64(entry + 24, VC_GUEST + VC_DATA + i * 16);
+    }
+
+    cr_assert(vc_do_fds(c, VHOST_USER_SET_INFLIGHT_FD, payload, 20, &c->reply_fd, 1), "%s",
+              c->log->str);
+    vc_start(c, VHOST_BIT(VIRTIO_F_RING_PACKED));
+    vc_feed(c, "one.");
+    vc_feed(c, "zero");
+    vc_kick(c, 0);
+    for (unsigned i = 0; i < 2; i++) {
+        cr_assert_eq(devemu_le16(ring + i * 16 + 14), 0x8082, "place %u: %s", i, c->log->str);
+        cr_assert_eq(devemu_le16(ring + i * 16 + 12), 1 - i);
+        cr_assert_eq(region[32 + i * 32], 0, "%u is still in flight", i);
+    }
+    cr_assert_arr_eq(c->ram + VC_DATA, "zero", 4);
+    cr_assert_arr_eq(c->ram + VC_DATA + 16, "one.", 4);
+    cr_assert_eq(server_get16(region + 18), 2);
+    munmap(region, 4096);
+    vc_free(c);
+}
+
+/* It is laid out for one kind of ring, and serves no other. */
+Test(vhost_user_memory, memory_of_split_rings_is_not_used_for_packed_ones)
+{
+    VhostClient *c = vc_new_rng("packed=on", VC_INFLIGHT);
+    uint8_t payload[24], *region;
+
+    cr_assert(vc_do_u64(c, VHOST_USER_SET_FEATURES, VC_FEATURES));
+    ask_inflight(c, payload);
+    region = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, c->reply_fd, 0);
+    vc_start(c, VHOST_BIT(VIRTIO_F_RING_PACKED));
+    cr_assert_eq(server_get16(region + 8), 0);
+    munmap(region, 4096);
+    vc_free(c);
+}
+
 Test(vhost_user_memory, memory_for_buffers_in_flight_must_be_large_enough)
 {
     VhostClient *c = vc_new_rng(NULL, VC_INFLIGHT);

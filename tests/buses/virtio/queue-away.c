@@ -152,7 +152,7 @@ Test(queue_away, buffer_that_comes_again_is_waited_for)
 {
     Driver *d = driver_new(8, false, true, 0);
     Away away = {DATA_AT, 0};
-    g_autofree uint8_t *memory = g_malloc0(devemu_virtqueue_inflight_bytes(8));
+    g_autofree uint8_t *memory = g_malloc0(devemu_virtqueue_inflight_bytes(8, false));
     DevemuVirtqueueChain chain;
 
     devemu_virtqueue_set_inflight(d->queue, memory);
