@@ -6,7 +6,8 @@
  *
  * Threads: a server and its device are one monitor (device.h): the thread that iterates the context
  * is the one that calls into the device, its backends included. Servers on different contexts are
- * independent.
+ * independent. devemu_vhost_user_add_thread() is for a device whose queues are to be served by
+ * several.
  */
 #ifndef DEVEMU_VHOST_USER_H
 #define DEVEMU_VHOST_USER_H
@@ -46,8 +47,24 @@ DEVEMU_API DevemuVhostUser *devemu_vhost_user_new(DevemuDevice *dev, const char 
 DEVEMU_API void devemu_vhost_user_free(DevemuVhostUser *server);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DevemuVhostUser, devemu_vhost_user_free)
 
+/*
+ * Serve some of the queues on another thread, which the server starts here and ends in
+ * devemu_vhost_user_free(): of N threads with the server's own, queue n (of a network device: pair
+ * n) is thread n modulo N's. dev is what that thread has of the device: another one, of the same
+ * model and options, with a backend of its own that lives on context: another queue of the same tap
+ * ("queues=1"), or the same file (with "lock=off"). The server takes dev over on success, and its
+ * thread iterates context, which nobody else may; the backend is freed behind the server. Before
+ * the first client, and for virtio-net and virtio-blk alone.
+ *
+ * With threads there are no control queue, RSS, IOMMU, in-band notifications, INFLIGHT_SHMFD and
+ * DEVICE_STATE. dev and the server's own device are not to be called into any more (resize, link).
+ */
+DEVEMU_API bool devemu_vhost_user_add_thread(DevemuVhostUser *server, DevemuDevice *dev,
+                                             GMainContext *context, GError **error);
+
 /* Hear what the server and its device have to say: one line without a newline, at a limited rate.
- * opaque is borrowed. log NULL: nobody. */
+ * opaque is borrowed. log NULL: nobody. It is called from any of the server's threads, by one at a
+ * time. */
 typedef void DevemuVhostUserLog(void *opaque, const char *text);
 DEVEMU_API void devemu_vhost_user_set_log(DevemuVhostUser *server, DevemuVhostUserLog *log,
                                           void *opaque);

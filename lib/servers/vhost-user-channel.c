@@ -149,7 +149,11 @@ void vhost_channel_error(DevemuVhostUser *s, unsigned ring)
 void vhost_channel_config(DevemuVhostUser *s)
 {
     s->config_changed = vhost_has(s, VHOST_F_CONFIG);
-    push(s);
+    if (s->whole) {
+        vhost_thread_tell(s);
+    } else {
+        push(s);
+    }
 }
 
 void vhost_channel_pages(DevemuVhostUser *s)

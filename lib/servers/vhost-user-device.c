@@ -15,7 +15,14 @@
      VHOST_BIT(VHOST_F_CONFIGURE_MEM_SLOTS) | VHOST_BIT(VHOST_F_STATUS) |                          \
      VHOST_BIT(VHOST_F_DEVICE_STATE))
 
-#define NET_DEVICE 1 /* virtio 1.4, 5.1 */
+/* What is about all queues together is not for devices whose queues are on several threads. */
+#define ONE_THREAD                                                                                 \
+    (VHOST_BIT(VHOST_F_INFLIGHT_SHMFD) | VHOST_BIT(VHOST_F_INBAND_NOTIFICATIONS) |                 \
+     VHOST_BIT(VHOST_F_DEVICE_STATE))
+
+/* Virtio 1.4, 5.1: CTRL_VQ, HASH_REPORT, RSS. */
+#define NET_DEVICE     1
+#define NET_ONE_THREAD (VHOST_BIT(17) | VHOST_BIT(57) | VHOST_BIT(60))
 
 /* --- registers --------------------------------------------------------------------- */
 
@@ -36,6 +43,9 @@ static uint64_t offered(const DevemuVhostUser *s)
 {
     uint64_t features = devemu_virtio_offered(s->dev) & ~VHOST_BIT(VIRTIO_F_NOTIFICATION_DATA);
 
+    if (vhost_has_threads(s) && devemu_device_model(s->dev)->virtio->device_id == NET_DEVICE) {
+        features &= ~NET_ONE_THREAD;
+    }
     return features | VHOST_BIT(VHOST_LOG_ALL) | VHOST_BIT(VHOST_PROTOCOL_FEATURES);
 }
 
@@ -117,7 +127,8 @@ static uint64_t offered_protocol(const DevemuVhostUser *s)
     const DevemuBank *config = &devemu_device_model(s->dev)->banks[DEVEMU_VIRTIO_CONFIG];
     bool has_config = config->reg_count > 0 || config->read != NULL;
 
-    return OFFERED | (has_config ? VHOST_BIT(VHOST_F_CONFIG) : 0);
+    return (OFFERED & ~(vhost_has_threads(s) ? ONE_THREAD : 0)) |
+           (has_config ? VHOST_BIT(VHOST_F_CONFIG) : 0);
 }
 
 const char *vhost_get_protocol_features(DevemuVhostUser *s, const VhostMessage *m)
@@ -225,6 +236,7 @@ const char *vhost_get_status(DevemuVhostUser *s, const VhostMessage *m)
     if (!s->agreed) {
         status &= (uint8_t)~DEVEMU_VIRTIO_FEATURES_OK;
     }
+    status |= vhost_threads_need_reset(s) ? DEVEMU_VIRTIO_NEEDS_RESET : 0;
     vhost_reply_u64(s, m, status | (device_status(s) & DEVEMU_VIRTIO_NEEDS_RESET));
     return NULL;
 }
@@ -319,6 +331,17 @@ static void replay_config(DevemuVhostUser *s)
         }
         access_all(s, from, to - from, s->config + from, true);
     }
+}
+
+bool vhost_same_device(DevemuVhostUser *one, DevemuVhostUser *other)
+{
+    uint8_t config[2][VHOST_CONFIG_BYTES] = {{0}};
+
+    access_all(one, 0, VHOST_CONFIG_BYTES, config[0], false);
+    access_all(other, 0, VHOST_CONFIG_BYTES, config[1], false);
+    return one->ring_count == other->ring_count &&
+           devemu_virtio_offered(one->dev) == devemu_virtio_offered(other->dev) &&
+           memcmp(config[0], config[1], VHOST_CONFIG_BYTES) == 0;
 }
 
 void vhost_device_clear(DevemuVhostUser *s)

@@ -76,6 +76,9 @@ void vhost_fail(DevemuVhostUser *s, const char *format, ...)
     text = g_strdup_vprintf(format, args);
     va_end(args);
     vhost_log(s, "connection closed: %s", text);
+    if (s->whole) {
+        vhost_thread_tell(s);
+    }
 }
 
 /* --- in ---------------------------------------------------------------------------- */
@@ -145,7 +148,8 @@ static const char *handle(DevemuVhostUser *s, const VhostRequest *request, const
     if (request->needs && !vhost_has(s, request->needs - 1)) {
         return "its protocol feature is not negotiated";
     }
-    return request->handle(s, m);
+    return s->thread_count > 0 ? vhost_threads_handle(s, request->handle, m)
+                               : request->handle(s, m);
 }
 
 /* spec "VHOST_USER_PROTOCOL_F_REPLY_ACK". A client that waits for an answer of its own kind, and

@@ -40,11 +40,25 @@ void vhost_log(DevemuVhostUser *s, const char *format, ...)
     va_end(args);
 }
 
+/* From any of the server's threads. */
+static void say(void *opaque, const char *text)
+{
+    DevemuVhostUser *s = opaque;
+
+    pthread_mutex_lock(&s->sink_lock);
+    if (s->sink) {
+        s->sink(s->sink_opaque, text);
+    }
+    pthread_mutex_unlock(&s->sink_lock);
+}
+
 void devemu_vhost_user_set_log(DevemuVhostUser *server, DevemuVhostUserLog *log, void *opaque)
 {
     g_return_if_fail(server != NULL);
-    server->log.sink = log;
-    server->log.opaque = opaque;
+    pthread_mutex_lock(&server->sink_lock);
+    server->sink = log;
+    server->sink_opaque = opaque;
+    pthread_mutex_unlock(&server->sink_lock);
 }
 
 /* --- the device's host ------------------------------------------------------------- */
@@ -66,9 +80,7 @@ static void host_log(void *host, DevemuLogLevel level, const char *text)
     const DevemuVhostUser *s = host;
 
     (void)level;
-    if (s->log.sink) {
-        s->log.sink(s->log.opaque, text);
-    }
+    s->log.sink(s->log.opaque, text);
 }
 
 static const DevemuHostOps host_ops = {
@@ -136,8 +148,7 @@ static void spin(DevemuVhostUser *s)
     }
 }
 
-/* What was the client's goes back, and the device is as it was before it. */
-static void clear(DevemuVhostUser *s)
+void vhost_clear(DevemuVhostUser *s)
 {
     vhost_rings_clear(s);
     vhost_device_clear(s);
@@ -155,7 +166,8 @@ static void clear(DevemuVhostUser *s)
 static void forget_client(DevemuVhostUser *s)
 {
     server_loop_forget(&s->loop, &s->socket);
-    clear(s);
+    vhost_threads_clear(s);
+    vhost_clear(s);
     server_loop_listen(&s->loop, &s->socket);
 }
 
@@ -197,6 +209,11 @@ static bool over(DevemuVhostUser *s)
     return s->socket.client >= 0 && lost(s);
 }
 
+static bool has_heard(const DevemuVhostUser *s)
+{
+    return __atomic_load_n(&s->told, __ATOMIC_ACQUIRE);
+}
+
 static gboolean source_prepare(GSource *source, gint *ret_timeout)
 {
     DevemuVhostUser *s = server_of(source);
@@ -205,7 +222,7 @@ static gboolean source_prepare(GSource *source, gint *ret_timeout)
     if (s->inside) {
         return FALSE;
     }
-    if (over(s) || s->spinning) {
+    if (over(s) || s->spinning || has_heard(s)) {
         return TRUE;
     }
     return server_loop_due(&s->loop, next_moment(s));
@@ -224,7 +241,7 @@ static gboolean source_check(GSource *source)
            server_loop_query(&s->loop, s->loop.timer_tag) ||
            server_loop_query(&s->loop, s->channel_tag) ||
            server_loop_query(&s->loop, s->state.tag) || vhost_rings_kicked(s) || s->spinning ||
-           (when_ns != DEVEMU_NEVER && when_ns <= server_now());
+           has_heard(s) || (when_ns != DEVEMU_NEVER && when_ns <= server_now());
 }
 
 static void tick(DevemuVhostUser *s)
@@ -262,6 +279,7 @@ static gboolean source_dispatch(GSource *source, GSourceFunc callback, gpointer 
     }
     vhost_channel_serve(s);
     vhost_state_serve(s);
+    vhost_threads_hear(s);
     tick(s);
     if (!lost(s) && (s->spinning || (kicked && s->spin_us > 0) || vhost_rings_unkicked(s))) {
         spin(s);
@@ -298,6 +316,32 @@ static bool read_address(DevemuVhostUser *s, const char *address, GError **error
            server_socket_open(&s->socket, s->log.label, error);
 }
 
+/* All but its socket, its device and its source. */
+static DevemuVhostUser *server_new(DevemuVhostUser *whole)
+{
+    DevemuVhostUser *s = g_new0(DevemuVhostUser, 1);
+
+    s->whole = whole;
+    s->socket = (ServerSocket){.what = "vhost-user", .listener = -1, .client = -1};
+    s->log = (ServerLog){.what = "vhost-user", .tokens = DEVEMU_LOG_BURST, .sink = say};
+    s->log.opaque = whole ? whole : s;
+    pthread_mutex_init(&s->sink_lock, NULL);
+    s->channel = s->dirty.fd = s->state.fd = s->inflight_fd = -1;
+    server_loop_init(&s->loop);
+    s->deadline_ns = DEVEMU_NEVER;
+    return s;
+}
+
+static void take_device(DevemuVhostUser *s, DevemuDevice *dev)
+{
+    server_stream_init(&s->stream, VHOST_IN_BYTES);
+    server_stream_init(&s->requests, VHOST_IN_BYTES);
+    server_files_init(&s->files);
+    s->dev = dev;
+    vhost_rings_init(s);
+    devemu_device_set_host(dev, &host_ops, s);
+}
+
 DevemuVhostUser *devemu_vhost_user_new(DevemuDevice *dev, const char *address,
                                        GMainContext *context, GError **error)
 {
@@ -309,23 +353,36 @@ DevemuVhostUser *devemu_vhost_user_new(DevemuDevice *dev, const char *address,
                     "'%s' is no virtio device; vhost-user has no other", dev->model->name);
         return NULL;
     }
-    s = g_new0(DevemuVhostUser, 1);
-    s->socket = (ServerSocket){.what = "vhost-user", .listener = -1, .client = -1};
-    s->log = (ServerLog){.what = "vhost-user", .tokens = DEVEMU_LOG_BURST};
-    s->channel = s->dirty.fd = s->state.fd = s->inflight_fd = -1;
-    server_loop_init(&s->loop);
-    s->deadline_ns = DEVEMU_NEVER;
+    s = server_new(NULL);
     if (!read_address(s, address, error) || !source_new(s, context, error)) {
         devemu_vhost_user_free(s);
         return NULL;
     }
-    server_stream_init(&s->stream, VHOST_IN_BYTES);
-    server_stream_init(&s->requests, VHOST_IN_BYTES);
-    server_files_init(&s->files);
-    s->dev = dev;
-    vhost_rings_init(s);
-    devemu_device_set_host(dev, &host_ops, s);
+    take_device(s, dev);
     return s;
+}
+
+DevemuVhostUser *vhost_part_new(DevemuVhostUser *whole, DevemuDevice *dev, GMainContext *context,
+                                GError **error)
+{
+    DevemuVhostUser *s = server_new(whole);
+
+    s->log.label = g_strdup(whole->log.label);
+    s->spin_us = whole->spin_us;
+    if (!source_new(s, context, error)) {
+        devemu_vhost_user_free(s);
+        return NULL;
+    }
+    take_device(s, dev);
+    return s;
+}
+
+void vhost_part_forget(DevemuVhostUser *part)
+{
+    devemu_device_set_host(part->dev, NULL, NULL);
+    part->dev = NULL;
+    server_files_finish(&part->files);
+    devemu_vhost_user_free(part);
 }
 
 void devemu_vhost_user_free(DevemuVhostUser *s)
@@ -333,8 +390,9 @@ void devemu_vhost_user_free(DevemuVhostUser *s)
     if (s == NULL) {
         return;
     }
+    vhost_threads_end(s);
     if (s->dev) {
-        clear(s);
+        vhost_clear(s);
         devemu_device_set_host(s->dev, NULL, NULL);
         devemu_device_free(s->dev);
         server_files_finish(&s->files);
@@ -343,6 +401,7 @@ void devemu_vhost_user_free(DevemuVhostUser *s)
     server_socket_close(&s->socket);
     server_stream_finish(&s->stream);
     server_stream_finish(&s->requests);
+    pthread_mutex_destroy(&s->sink_lock);
     g_free(s->log.label);
     g_free(s);
 }

@@ -17,6 +17,8 @@
 #include "../virtio.h"
 #include "server.h"
 
+#include <pthread.h>
+
 /* --- the protocol ------------------------------------------------------------------ */
 
 enum {
@@ -197,11 +199,23 @@ typedef struct VhostState {
 
 /* --- the server -------------------------------------------------------------------- */
 
+typedef struct VhostThread VhostThread;
+
 struct DevemuVhostUser {
     DevemuDevice *dev; /* owned */
     ServerLoop loop;
     bool inside; /* the dispatch of its source */
     ServerLog log;
+    /* Where its lines go; the lock is held meanwhile. */
+    DevemuVhostUserLog *sink;
+    void *sink_opaque;
+    pthread_mutex_t sink_lock;
+
+    /* threads */
+    DevemuVhostUser *whole; /* of a part; else NULL */
+    VhostThread **threads;
+    unsigned thread_count;
+    bool told; /* a part has something to say; atomic */
 
     /* options */
     uint64_t spin_us;
@@ -266,6 +280,14 @@ static inline bool vhost_has(const DevemuVhostUser *s, unsigned protocol_feature
 
 /* --- vhost-user.c: life, time ------------------------------------------------------ */
 
+/* What was the client's goes back, and the device is as it was before it. */
+void vhost_clear(DevemuVhostUser *s);
+/* A server of dev without a client, for a thread that will iterate context. NULL and an error, and
+ * dev stays the caller's. forget() takes it back. */
+DevemuVhostUser *vhost_part_new(DevemuVhostUser *whole, DevemuDevice *dev, GMainContext *context,
+                                GError **error);
+void vhost_part_forget(DevemuVhostUser *part);
+
 /* One line, at a limited rate. */
 G_GNUC_PRINTF(2, 3) void vhost_log(DevemuVhostUser *s, const char *format, ...);
 
@@ -300,6 +322,8 @@ void vhost_loaded(DevemuVhostUser *s);
 void vhost_driver_ok(DevemuVhostUser *s);
 /* All is as before the first client. */
 void vhost_device_clear(DevemuVhostUser *s);
+/* Would a client see the same device in both? */
+bool vhost_same_device(DevemuVhostUser *one, DevemuVhostUser *other);
 
 /* --- vhost-user-memory.c ----------------------------------------------------------- */
 
@@ -395,6 +419,26 @@ VhostHandler vhost_set_device_state_fd, vhost_check_device_state;
 /* Go on with what the descriptor is ready for. */
 void vhost_state_serve(DevemuVhostUser *s);
 void vhost_state_clear(DevemuVhostUser *s);
+
+/* --- vhost-user-thread.c: queues on other threads ---------------------------------- */
+
+static inline bool vhost_has_threads(const DevemuVhostUser *s)
+{
+    return s->thread_count > 0 || s->whole != NULL;
+}
+
+/* Of the whole. Between these two all others have let go of their queues. */
+void vhost_threads_stop(DevemuVhostUser *s);
+void vhost_threads_go(DevemuVhostUser *s);
+/* Do what the message says, at the parts that it concerns. */
+const char *vhost_threads_handle(DevemuVhostUser *s, VhostHandler *handle, const VhostMessage *m);
+void vhost_threads_clear(DevemuVhostUser *s);
+void vhost_threads_end(DevemuVhostUser *s);
+/* Does a part's device need a reset? While they are stopped. */
+bool vhost_threads_need_reset(const DevemuVhostUser *s);
+/* Of a part: the whole is to look at it, from its own thread. */
+void vhost_thread_tell(DevemuVhostUser *part);
+void vhost_threads_hear(DevemuVhostUser *s);
 
 /* --- vhost-user-channel.c: requests to the client ---------------------------------- */
 

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A tree per thread, nothing shared: made, driven, saved, loaded and freed at the same time. Run
- * under TSan; a plain program, since Criterion forks.
+ * A tree per thread, nothing shared: made, driven, saved, loaded and freed at the same time; and
+ * servers with threads. Run under TSan; a plain program, since Criterion forks.
  */
+#include "threads.h"
+
 #include <devemu/devemu.h>
 
 #include <pthread.h>
@@ -83,5 +85,12 @@ int main(void)
         failed += result != NULL;
     }
     printf("%d of %d threads failed\n", failed, THREADS);
+    for (unsigned is_net = 0; is_net < 2; is_net++) {
+        bool works = vhost_threads_work(is_net);
+
+        printf("virtio-%s with queues on three threads: %s\n", is_net ? "net" : "blk",
+               works ? "good" : "failed");
+        failed += !works;
+    }
     return failed != 0;
 }
