@@ -223,6 +223,9 @@ static char *call_device(Control *control, const char *name, const Call *what)
         if (strcmp(devemu_device_name(s->dev), name) != 0) {
             continue;
         }
+        if (s->other_count > 0) {
+            return wrong("'%s' is on several threads, and takes no commands", name);
+        }
         call.served = s;
         call.done = g_async_queue_new();
         g_main_context_invoke(s->context, execute_call, &call);

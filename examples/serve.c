@@ -12,6 +12,9 @@
  *     qemu-system-x86_64 ... -chardev socket,id=c,path=/run/disk.sock \
  *         -device vhost-user-blk-pci,chardev=c
  *
+ * With vhost-user:PATH,threads=N the queues of a network device or a disk are served by N threads,
+ * each with a backend of its own: a queue of the same tap, or the same file.
+ *
  * Several devices are several pairs of socket and device. A device without a socket before it takes
  * the next one that the program was started with: by --fd, or by socket activation.
  */
@@ -75,9 +78,9 @@ static bool parse(Options *o, int *argc, char ***argv, GError **error)
         {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_STRING_ARRAY, &o->pairs, NULL, NULL},
         {NULL},
     };
-    g_autoptr(GOptionContext) context =
-        g_option_context_new("[" PREFIX "PATH[,spin=US]|" VHOST_PREFIX
-                             "PATH[,spin=US]|" VDUSE_PREFIX "NAME] MODEL[,name=value...] ...");
+    g_autoptr(GOptionContext) context = g_option_context_new(
+        "[" PREFIX "PATH[,spin=US]|" VHOST_PREFIX "PATH[,spin=US][,threads=N]|" VDUSE_PREFIX
+        "NAME] MODEL[,name=value...] ...");
 
     g_option_context_add_main_entries(context, entries, NULL);
     g_option_context_set_summary(context,
@@ -131,7 +134,8 @@ static void name_device(DevemuDevice *dev, const GPtrArray *served)
     }
 }
 
-static DevemuDevice *make_device(Served *s, const DeviceText *text, GError **error)
+static DevemuDevice *make_device(const Served *s, const DeviceText *text, GMainContext *context,
+                                 DeviceBackend *ret_backend, GError **error)
 {
     g_autofree char *own = NULL;
     DevemuDevice *dev;
@@ -158,8 +162,8 @@ static DevemuDevice *make_device(Served *s, const DeviceText *text, GError **err
     if (dev == NULL) {
         return NULL;
     }
-    if (!device_text_backend(text, s->context, &s->backend, error) ||
-        !device_backend_attach(&s->backend, dev, error)) {
+    if (!device_text_backend(text, context, ret_backend, error) ||
+        !device_backend_attach(ret_backend, dev, error)) {
         devemu_device_free(dev);
         return NULL;
     }
@@ -180,6 +184,73 @@ static bool put_vfio(Served *s, DevemuDevice *dev, const DeviceText *text, GErro
         return false;
     }
     devemu_vfio_user_set_log(s->server, say, NULL);
+    return true;
+}
+
+/* Takes ",threads=N" out of a vhost-user address, which is the library's otherwise. */
+static bool take_threads(Served *s, unsigned *ret_count, GError **error)
+{
+    static const char name[] = ",threads=";
+    char *at = s->by == BY_VHOST_USER ? strstr(s->address, name) : NULL, *end;
+    guint64 count;
+
+    *ret_count = 1;
+    if (at == NULL) {
+        return true;
+    }
+    count = g_ascii_strtoull(at + strlen(name), &end, 10);
+    if (count < 1 || count > SERVED_THREADS || (*end != '\0' && *end != ',')) {
+        return refuse(error, "%s: threads is from 1 to %d", s->address, SERVED_THREADS);
+    }
+    memmove(at, end, strlen(end) + 1);
+    *ret_count = (unsigned)count;
+    return true;
+}
+
+/* What every thread can have of its own, and is the same for all: a tap by its queues, a file (of
+ * which the first has the lock), or nothing. NULL: something else. */
+static DeviceText *text_of_thread(const char *line, const DeviceText *text, GError **error)
+{
+    g_autofree char *again = NULL;
+
+    if (g_str_has_prefix(text->backend, "file:") && strstr(text->backend, ",zoned=") == NULL) {
+        again = g_strconcat(line, ",lock=off", NULL);
+    } else if (g_str_has_prefix(text->backend, "null") ||
+               (g_str_has_prefix(text->backend, "tap,") && strstr(text->backend, ",queues="))) {
+        again = g_strdup(line);
+    } else {
+        refuse(
+            error,
+            "'%s' cannot be for several threads; there are file: (not zoned), null, and tap with "
+            "queues=N",
+            text->backend);
+        return NULL;
+    }
+    return device_text_new(again, error);
+}
+
+static bool add_threads(Served *s, const char *line, const DeviceText *text, unsigned count,
+                        GError **error)
+{
+    g_autoptr(DeviceText) again = count > 1 ? text_of_thread(line, text, error) : NULL;
+
+    if (count > 1 && again == NULL) {
+        return false;
+    }
+    for (unsigned i = 1; i < count; i++) {
+        ServedThread *other = &s->others[s->other_count++];
+        DevemuDevice *dev;
+
+        other->context = g_main_context_new();
+        dev = make_device(s, again, other->context, &other->backend, error);
+        if (dev == NULL) {
+            return false;
+        }
+        if (!devemu_vhost_user_add_thread(s->vhost_server, dev, other->context, error)) {
+            devemu_device_free(dev);
+            return false;
+        }
+    }
     return true;
 }
 
@@ -221,7 +292,10 @@ static bool put(Served *s, DevemuDevice *dev, const DeviceText *text, GError **e
 static bool fill(Served *s, const GPtrArray *served, const char *line, GError **error)
 {
     g_autoptr(DeviceText) text = device_text_new(line, error);
-    DevemuDevice *dev = text ? make_device(s, text, error) : NULL;
+    unsigned threads;
+    DevemuDevice *dev = text && take_threads(s, &threads, error)
+                            ? make_device(s, text, s->context, &s->backend, error)
+                            : NULL;
 
     if (dev == NULL) {
         return false;
@@ -231,7 +305,7 @@ static bool fill(Served *s, const GPtrArray *served, const char *line, GError **
         return false;
     }
     s->dev = dev;
-    return true;
+    return add_threads(s, line, text, threads, error);
 }
 
 static void served_free(gpointer opaque)
@@ -246,6 +320,10 @@ static void served_free(gpointer opaque)
     devemu_vhost_user_free(s->vhost_server);
     devemu_vduse_free(s->vduse_server);
     device_backend_clear(&s->backend);
+    for (unsigned i = 0; i < s->other_count; i++) {
+        device_backend_clear(&s->others[i].backend);
+        g_main_context_unref(s->others[i].context);
+    }
     g_clear_pointer(&s->loop, g_main_loop_unref);
     g_main_context_unref(s->context);
     g_free(s->address);

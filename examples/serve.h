@@ -13,6 +13,14 @@
 #include <devemu/vfio-user.h>
 #include <devemu/vhost-user.h>
 
+#define SERVED_THREADS 16
+
+/* What another thread of the server has of the device: its backend, and what that lives on. */
+typedef struct ServedThread {
+    GMainContext *context;
+    DeviceBackend backend;
+} ServedThread;
+
 typedef enum ServedBy {
     BY_VFIO_USER,
     BY_VHOST_USER,
@@ -31,6 +39,8 @@ typedef struct Served {
     GMainContext *context;
     GMainLoop *loop; /* with --threads, of its own thread */
     GThread *thread;
+    ServedThread others[SERVED_THREADS - 1]; /* with threads= of vhost-user */
+    unsigned other_count;
 } Served;
 
 typedef struct Control Control;

@@ -30,8 +30,8 @@ def connect(path):
 
 
 class Host:
-    def __init__(self, tmp, devices, ring, iommu=False):
-        self.tmp, self.devices, self.ring, self.iommu = tmp, devices, ring, iommu
+    def __init__(self, tmp, devices, ring, iommu=False, threads=1):
+        self.tmp, self.devices, self.ring, self.iommu, self.threads = tmp, devices, ring, iommu, threads
         self.packed = "on" if ring == "packed" else "off"
         self.traffic = rig.Traffic()
         self.machine = []  # what the power cut kills
@@ -66,8 +66,8 @@ class Host:
         return str(rig.statistics("rx")["packets"])
 
     def ask_tap_queues(self):
-        """What came in and went out by each queue of the tap; "-" where it is not ours."""
-        return rig.control(self.control, "frames virtio-net.1") if self.control else "-"
+        """What came in and went out by each queue of the tap; "-" where it is not ours, or on several threads."""
+        return rig.control(self.control, "frames virtio-net.1") if self.control and self.threads == 1 else "-"
 
     def ask_traffic(self, mac, seconds):
         return self.traffic.begin(mac, seconds)
@@ -206,7 +206,10 @@ def serve(host, build, log, protocol):
     """examples/serve with the devices, each on a socket of its own: pairs of device and path."""
     names = sum((["net", "net1"] if name == "net" else [name] for name in host.devices), [])
     sockets = [(name, f"{host.tmp}/{name}.sock") for name in names]
-    words = sum(([f"{protocol}:{path}", texts(host)[name]] for name, path in sockets), [])
+    words = []
+    for name, path in sockets:
+        threads = f",threads={host.threads}" if host.threads > 1 and name in ("net1", "blk") else ""
+        words += [f"{protocol}:{path}{threads}", texts(host)[name]]
     host.control = f"{host.tmp}/control"
     host.machine.append(rig.serve(build, log, "--control", host.control, *words,
                                   sockets=[host.control, *(path for _, path in sockets)]))
