@@ -249,9 +249,7 @@ void fuzz_op_screen(Fuzz *f)
         return;
     }
     fuzz_say(f, "screen(%s, %u);", fuzz_dev(f), short_by);
-    if (f->text) {
-        f->text->uses |= FUZZ_USES_SCREEN;
-    }
+    fuzz_uses(f, FUZZ_USES_SCREEN);
     if (devemu_device_screen(f->dev, &screen)) {
         fuzz_fail(f, NULL, "a screen without room was drawn");
     }

@@ -84,6 +84,13 @@ void fuzz_say(Fuzz *f, const char *format, ...)
     }
 }
 
+void fuzz_uses(Fuzz *f, unsigned helper)
+{
+    if (f->text && !f->twin) {
+        f->text->uses |= helper;
+    }
+}
+
 void fuzz_say_before(Fuzz *f, const char *format, ...)
 {
     va_list args;

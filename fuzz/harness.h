@@ -257,6 +257,8 @@ G_NORETURN void fuzz_fail(Fuzz *f, const char *check, const char *format, ...) G
 void fuzz_say(Fuzz *f, const char *format, ...) G_GNUC_PRINTF(2, 3);
 /* The same, before what the operation under way has said. */
 void fuzz_say_before(Fuzz *f, const char *format, ...) G_GNUC_PRINTF(2, 3);
+/* The text calls this function, FUZZ_USES_*. */
+void fuzz_uses(Fuzz *f, unsigned helper);
 /* Does it take frames or characters? */
 static inline bool fuzz_listens(const DevemuModel *model)
 {

@@ -136,6 +136,8 @@ static char *test_name(const char *data, size_t len)
 static void print_test(const DevemuModel *model, const FuzzText *text, const char *name,
                        const char *edit_path, bool crashed)
 {
+    g_autofree char *suite = g_strdup(model->name);
+
     puts("/* SPDX-License-Identifier: BSD-3-Clause */\n"
          "#include <devemu/bus.h>\n#include <devemu/list.h>\n#include <devemu/testing.h>\n\n"
          "#include <criterion/criterion.h>\n#include <string.h>\n");
@@ -147,7 +149,8 @@ static void print_test(const DevemuModel *model, const FuzzText *text, const cha
     if (text->uses & FUZZ_USES_PATCH) {
         print_part(edit_path, "patch");
     }
-    printf("Test(%s, %s)\n{\n    DevemuFake *fake = make();\n", model->name, name);
+    printf("Test(%s, %s)\n{\n    DevemuFake *fake = make();\n", g_strdelimit(suite, "-", '_'),
+           name);
     if (strstr(text->body, "&value")) {
         puts("    uint64_t value = 0;");
     }

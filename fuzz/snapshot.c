@@ -14,9 +14,7 @@ void fuzz_op_save(Fuzz *f)
     GError *error = NULL;
 
     fuzz_say(f, "cr_expect(round_trip(devemu_fake_device(fake)));");
-    if (f->text) {
-        f->text->uses |= FUZZ_USES_ROUND;
-    }
+    fuzz_uses(f, FUZZ_USES_ROUND);
     if (!devemu_device_load(f->top, before, &error)) {
         fuzz_fail(f, round_trip, "the device refuses its own snapshot: %s",
                   error ? error->message : "without a message");
@@ -35,9 +33,7 @@ void fuzz_op_fresh(Fuzz *f)
         return;
     }
     fuzz_say(f, "fake = migrate(fake);");
-    if (f->text) {
-        f->text->uses |= FUZZ_USES_MIGRATE;
-    }
+    fuzz_uses(f, FUZZ_USES_MIGRATE);
     fuzz_migrate(f);
 }
 
@@ -172,9 +168,7 @@ void fuzz_op_edit(Fuzz *f)
              "load_edited(devemu_fake_device(fake), \"%s\", %u, UINT64_C(0x%" PRIx64
              "), NULL, NULL);",
              path, index, value);
-    if (f->text) {
-        f->text->uses |= FUZZ_USES_EDIT;
-    }
+    fuzz_uses(f, FUZZ_USES_EDIT);
     ok = load_edited(f->top, path, index, value, &loaded, &error);
     judge(f, ok, before, loaded, error);
     g_variant_unref(loaded);
@@ -196,9 +190,7 @@ void fuzz_op_patch(Fuzz *f)
     flip = fuzz_byte(&f->in);
     cut = flip == 0 ? fuzz_take(&f->in, 2) : 0;
     fuzz_say(f, "load_patched(devemu_fake_device(fake), %zu, 0x%02x, %zu, NULL);", at, flip, cut);
-    if (f->text) {
-        f->text->uses |= FUZZ_USES_PATCH;
-    }
+    fuzz_uses(f, FUZZ_USES_PATCH);
     ok = load_patched(f->top, at, flip, cut, &error);
     judge(f, ok, before, NULL, error);
     g_variant_unref(before);
