@@ -253,9 +253,11 @@ typedef struct DevemuChr DevemuChr;
  *     pty                          a new pseudo-terminal; devemu_chr_path() is its name
  *     fd:N                         an open file descriptor, both ways; taken over
  *     unix:PATH                    a UNIX socket, for one program at a time; the next one waits
- * until it has gone, and gets the output that is left file:PATH                    output to a new
- * file; no input memory                       see devemu_chr_put() and devemu_chr_output() random
- * random bytes of the system, for virtio-rng null
+ *                                  until it has gone, and gets the output that is left
+ *     file:PATH                    output to a new file; no input
+ *     memory                       see devemu_chr_put() and devemu_chr_output()
+ *     random                       random bytes of the system, for virtio-rng
+ *     null
  *
  * context NULL is the default one; a reference is kept. Free with devemu_chr_free().
  */

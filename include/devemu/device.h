@@ -127,8 +127,8 @@ DEVEMU_API void devemu_device_drain(DevemuDevice *dev);
 /*
  * For a host that polls and does not sleep: while `polled` is on, virtqueues ask for no
  * notifications and a block backend wakes no loop, and devemu_device_poll() completes the block
- * requests that have ended and delivers the frames that have come; it returns how many. When polling is switched off, notify each
- * virtqueue once. Of this device alone, outside its events.
+ * requests that have ended and delivers the frames that have come; it returns how many. When
+ * polling is switched off, notify each virtqueue once. Of this device alone, outside its events.
  */
 DEVEMU_API void devemu_device_set_polled(DevemuDevice *dev, bool polled);
 DEVEMU_API unsigned devemu_device_poll(DevemuDevice *dev);
