@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * inflight.c: what is in flight in a split queue, kept in memory that outlives the process.
+ * inflight.c: what is in flight in a queue, kept in memory that outlives the process: that of split
+ * queues, and the way to that of packed ones.
  */
 #include "inflight.h"
 
@@ -32,6 +33,10 @@ size_t devemu_virtqueue_inflight_bytes(unsigned size, bool packed)
 
 void virtq_inflight_popped(DevemuVirtqueue *q, const DevemuVirtqueueChain *chains, unsigned count)
 {
+    if (q->packed) {
+        virtq_inflight_packed_popped(q, chains, count);
+        return;
+    }
     for (unsigned i = 0; i < count; i++) {
         inflight_put64(desc_of(q, chains[i].id) + COUNTER_AT, q->inflight_counter++);
         set_inflight(q, chains[i].id, 1);
@@ -40,12 +45,16 @@ void virtq_inflight_popped(DevemuVirtqueue *q, const DevemuVirtqueueChain *chain
 
 void virtq_inflight_unpopped(DevemuVirtqueue *q, const DevemuVirtqueueChain *chains, unsigned count)
 {
+    if (q->packed) {
+        virtq_inflight_packed_unpopped(q, chains, count);
+        return;
+    }
     for (unsigned i = 0; i < count; i++) {
         set_inflight(q, chains[i].id, 0);
     }
 }
 
-void virtq_inflight_pushed(DevemuVirtqueue *q, const DevemuVirtqueueChain *chains, unsigned count)
+static void pushed(DevemuVirtqueue *q, const DevemuVirtqueueChain *chains, unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {
         inflight_put16(desc_of(q, chains[i].id) + NEXT_AT,
@@ -53,6 +62,21 @@ void virtq_inflight_pushed(DevemuVirtqueue *q, const DevemuVirtqueueChain *chain
         inflight_put16(q->inflight + LAST_BATCH_AT, chains[i].id);
     }
     __atomic_thread_fence(__ATOMIC_RELEASE);
+}
+
+void virtq_inflight_push(DevemuVirtqueue *q, const DevemuVirtqueueChain *chains,
+                         const uint32_t *written, unsigned count)
+{
+    unsigned n;
+
+    if (q->packed) {
+        n = virtq_inflight_packed_pushed(q, chains, count);
+        virtq_packed_push(q, chains, written, count);
+        virtq_inflight_packed_settle(q, n);
+    } else {
+        pushed(q, chains, MIN(count, q->in_flight));
+        virtq_split_push(q, chains, written, count);
+    }
 }
 
 /* Those of the last batch are not in flight any more: their used idx is `used`. */

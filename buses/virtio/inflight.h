@@ -56,4 +56,19 @@ static inline void inflight_put64(uint8_t *at, uint64_t value)
 /* In order of their counters, to be popped again. */
 void virtq_inflight_keep(DevemuVirtqueue *q, InflightKept *kept, unsigned count);
 
+/* --- inflight-packed.c ------------------------------------------------------------- */
+
+size_t virtq_inflight_packed_bytes(unsigned size);
+void virtq_inflight_packed_begin(DevemuVirtqueue *q);
+void virtq_inflight_packed_popped(DevemuVirtqueue *q, const DevemuVirtqueueChain *chains,
+                                  unsigned count);
+void virtq_inflight_packed_unpopped(DevemuVirtqueue *q, const DevemuVirtqueueChain *chains,
+                                    unsigned count);
+/* Before they are pushed; returns how many, which are to be settled behind it. */
+unsigned virtq_inflight_packed_pushed(DevemuVirtqueue *q, const DevemuVirtqueueChain *chains,
+                                      unsigned count);
+void virtq_inflight_packed_settle(DevemuVirtqueue *q, unsigned count);
+bool virtq_inflight_packed_retake(DevemuVirtqueue *q, unsigned number,
+                                  DevemuVirtqueueChain *ret_chain);
+
 #endif

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * queue.c: what is common to virtqueues of both layouts: set-up, windows, indirect tables, copying.
- *
- * The file is long because all of the queue's interface is here, whatever the layout, so that the
- * compiler sees through it to what each call costs.
  */
 #include "queue.h"
 
@@ -393,9 +390,7 @@ static G_GNUC_NO_INLINE unsigned pop_carefully(DevemuVirtqueue *q, DevemuVirtque
         return there;
     }
     put_back(q, chains + there, n - there);
-    if (q->inflight != NULL && q->packed) {
-        virtq_inflight_packed_popped(q, chains, there);
-    } else if (q->inflight != NULL) {
+    if (q->inflight != NULL) {
         virtq_inflight_popped(q, chains, there);
     }
     return there;
@@ -444,26 +439,9 @@ void devemu_virtqueue_remap(DevemuVirtqueue *q, const DevemuVirtqueueChain *chai
 void devemu_virtqueue_unpop(DevemuVirtqueue *q, const DevemuVirtqueueChain *chains, unsigned count)
 {
     put_back(q, chains, count);
-    if (q->inflight != NULL && q->packed) {
-        virtq_inflight_packed_unpopped(q, chains, count);
-    } else if (q->inflight != NULL) {
+    if (q->inflight != NULL) {
         virtq_inflight_unpopped(q, chains, count);
     }
-}
-
-static G_GNUC_NO_INLINE void push_tracked(DevemuVirtqueue *q, const DevemuVirtqueueChain *chains,
-                                          const uint32_t *written, unsigned count)
-{
-    unsigned n;
-
-    if (!q->packed) {
-        virtq_inflight_pushed(q, chains, MIN(count, q->in_flight));
-        virtq_split_push(q, chains, written, count);
-        return;
-    }
-    n = virtq_inflight_packed_pushed(q, chains, count);
-    virtq_packed_push(q, chains, written, count);
-    virtq_inflight_packed_settle(q, n);
 }
 
 void devemu_virtqueue_push_together(DevemuVirtqueue *q, const DevemuVirtqueueChain *chains,
@@ -473,7 +451,7 @@ void devemu_virtqueue_push_together(DevemuVirtqueue *q, const DevemuVirtqueueCha
         return;
     }
     if (G_UNLIKELY(q->inflight != NULL)) {
-        push_tracked(q, chains, written, count);
+        virtq_inflight_push(q, chains, written, count);
     } else if (q->packed) {
         virtq_packed_push(q, chains, written, count);
     } else {

@@ -100,24 +100,15 @@ bool virtq_packed_flush(DevemuVirtqueue *q);
 bool virtq_packed_listen(DevemuVirtqueue *q, bool on);
 bool virtq_packed_waiting(DevemuVirtqueue *q);
 
-/* inflight.c and inflight-packed.c; only where there is such memory. */
+/* inflight.c; only where there is such memory. */
 void virtq_inflight_popped(DevemuVirtqueue *q, const DevemuVirtqueueChain *chains, unsigned count);
 void virtq_inflight_unpopped(DevemuVirtqueue *q, const DevemuVirtqueueChain *chains,
                              unsigned count);
-void virtq_inflight_pushed(DevemuVirtqueue *q, const DevemuVirtqueueChain *chains, unsigned count);
+/* virtq_split_push() or virtq_packed_push(), with what memory has to know of it. */
+void virtq_inflight_push(DevemuVirtqueue *q, const DevemuVirtqueueChain *chains,
+                         const uint32_t *written, unsigned count);
+/* Of a split queue: the driver sees what was pushed. */
 void virtq_inflight_shown(DevemuVirtqueue *q);
-size_t virtq_inflight_packed_bytes(unsigned size);
-void virtq_inflight_packed_begin(DevemuVirtqueue *q);
-void virtq_inflight_packed_popped(DevemuVirtqueue *q, const DevemuVirtqueueChain *chains,
-                                  unsigned count);
-void virtq_inflight_packed_unpopped(DevemuVirtqueue *q, const DevemuVirtqueueChain *chains,
-                                    unsigned count);
-/* Before they are pushed; returns how many, which are to be settled behind it. */
-unsigned virtq_inflight_packed_pushed(DevemuVirtqueue *q, const DevemuVirtqueueChain *chains,
-                                      unsigned count);
-void virtq_inflight_packed_settle(DevemuVirtqueue *q, unsigned count);
-bool virtq_inflight_packed_retake(DevemuVirtqueue *q, unsigned number,
-                                  DevemuVirtqueueChain *ret_chain);
 /* The next buffer that is to be popped again, which the caller then counts; 0: it breaks the queue,
  * or is away. */
 unsigned virtq_inflight_again(DevemuVirtqueue *q, DevemuVirtqueueChain *ret_chain);
