@@ -187,11 +187,20 @@ static bool put_vfio(Served *s, DevemuDevice *dev, const DeviceText *text, GErro
     return true;
 }
 
+/* Where that option begins, with its comma, or NULL; a comma of a path is written ",,". */
+static char *find_option(char *address, const char *option)
+{
+    while ((address = strchr(address, ',')) != NULL && !g_str_has_prefix(address, option)) {
+        address += address[1] == ',' ? 2 : 1;
+    }
+    return address;
+}
+
 /* Takes ",threads=N" out of a vhost-user address, which is the library's otherwise. */
 static bool take_threads(Served *s, unsigned *ret_count, GError **error)
 {
     static const char name[] = ",threads=";
-    char *at = s->by == BY_VHOST_USER ? strstr(s->address, name) : NULL, *end;
+    char *at = s->by == BY_VHOST_USER ? find_option(s->address, name) : NULL, *end;
     guint64 count;
 
     *ret_count = 1;

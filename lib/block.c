@@ -188,7 +188,7 @@ unsigned devemu_device_poll(DevemuDevice *dev)
     if (dev->net_ops.poll) {
         count += dev->net_ops.poll(dev->net);
     }
-    for (unsigned i = 1; dev->ports && i < DEVEMU_PORTS; i++) {
+    for (unsigned i = 1; dev->ports && i < devemu_device_net_queues(dev); i++) {
         if (dev->ports[i].net_ops.poll) {
             count += dev->ports[i].net_ops.poll(dev->ports[i].net);
         }

@@ -76,20 +76,14 @@ static void put_rings(DevemuVhostUser *s, uint64_t *rings, unsigned request)
     }
 }
 
-enum {
-    IOTLB_BYTES = 32, /* iova, size, user, permissions, type; as QEMU pads it */
-    IOTLB_MISS = 1,
-    IOTLB_ACCESS_FAIL = 4,
-};
-
 static void put_page(DevemuVhostUser *s, const VhostMiss *page, uint8_t type)
 {
-    uint8_t *p = begin(s, VHOST_BACKEND_IOTLB_MSG, IOTLB_BYTES);
+    uint8_t *p = begin(s, VHOST_BACKEND_IOTLB_MSG, VHOST_IOTLB_BYTES);
 
     server_put64(p, page->iova);
     server_put64(p + 8, VHOST_PAGE_BYTES);
-    p[24] = page->perm;
-    p[25] = type;
+    p[VHOST_IOTLB_PERM_AT] = page->perm;
+    p[VHOST_IOTLB_TYPE_AT] = type;
 }
 
 static bool has_pages(const DevemuVhostUser *s)
@@ -100,10 +94,10 @@ static bool has_pages(const DevemuVhostUser *s)
 static void put_pages(DevemuVhostUser *s)
 {
     for (; s->misses_sent < s->miss_count && !full(s); s->misses_sent++) {
-        put_page(s, &s->misses[s->misses_sent], IOTLB_MISS);
+        put_page(s, &s->misses[s->misses_sent], VHOST_IOTLB_MISS);
     }
     if (s->denied.perm && !s->denied_sent && !full(s)) {
-        put_page(s, &s->denied, IOTLB_ACCESS_FAIL);
+        put_page(s, &s->denied, VHOST_IOTLB_ACCESS_FAIL);
         s->denied_sent = true;
     }
 }

@@ -12,11 +12,6 @@
 #define ALIGN      64
 #define VERSION_AT 8 /* in a ring's memory; 0 at first */
 
-static bool packed(const DevemuVhostUser *s)
-{
-    return s->features >> VIRTIO_F_RING_PACKED & 1;
-}
-
 static size_t ring_bytes(unsigned size, bool is_packed)
 {
     return (devemu_virtqueue_inflight_bytes(size, is_packed) + ALIGN - 1) / ALIGN * ALIGN;
@@ -48,7 +43,7 @@ void vhost_inflight_finish(DevemuVhostUser *s)
 static bool use(DevemuVhostUser *s, int fd, uint64_t offset, uint64_t bytes, unsigned rings,
                 unsigned size)
 {
-    VhostInflight made = {.rings = rings, .size = size, .packed = packed(s)};
+    VhostInflight made = {.rings = rings, .size = size, .packed = vhost_packed(s)};
     int error = 0;
 
     if (rings == 0 || rings > s->ring_count || size == 0 || size > DEVEMU_VIRTQUEUE_MAX ||
@@ -82,7 +77,7 @@ static void reply(DevemuVhostUser *s, const VhostMessage *m, uint64_t bytes, int
 const char *vhost_get_inflight_fd(DevemuVhostUser *s, const VhostMessage *m)
 {
     unsigned rings = server_get16(m->payload + 16), size = server_get16(m->payload + 18);
-    uint64_t bytes = rings * ring_bytes(size, packed(s));
+    uint64_t bytes = rings * ring_bytes(size, vhost_packed(s));
 
     close_made(s);
     s->inflight_fd = memfd_create("inflight", MFD_CLOEXEC);
@@ -111,7 +106,8 @@ static uint8_t *memory_of(const DevemuVhostUser *s, unsigned ring)
 {
     const VhostInflight *m = &s->inflight;
 
-    return m->data && ring < m->rings && s->rings[ring].num <= m->size && m->packed == packed(s)
+    return m->data && ring < m->rings && s->rings[ring].num <= m->size &&
+                   m->packed == vhost_packed(s)
                ? m->data + ring * ring_bytes(m->size, m->packed)
                : NULL;
 }

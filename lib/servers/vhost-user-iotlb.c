@@ -12,14 +12,7 @@
 /* More are not kept: the client is asked again. */
 #define PAGES 16384u
 
-enum {
-    PERM_READ = 1,
-    PERM_WRITE = 2,
-    PERMS = PERM_READ | PERM_WRITE,
-
-    TYPE_UPDATE = 2,
-    TYPE_INVALIDATE = 3,
-};
+#define PERMS (VHOST_IOTLB_READ | VHOST_IOTLB_WRITE)
 
 /* The first page that ends at or behind iova. */
 static unsigned search(const DevemuVhostUser *s, uint64_t iova)
@@ -72,7 +65,7 @@ static bool ask(DevemuVhostUser *s, uint64_t iova, bool write)
     if (s->miss_count == VHOST_MISSES) {
         return false;
     }
-    s->misses[s->miss_count++] = (VhostMiss){iova, write ? PERM_WRITE : PERM_READ};
+    s->misses[s->miss_count++] = (VhostMiss){iova, vhost_iotlb_perm(write)};
     return true;
 }
 
@@ -126,7 +119,7 @@ bool vhost_pages_present(void *opaque, uint64_t addr, uint64_t len, bool write)
 /* Each page once, until the client speaks of it or another is denied. */
 void vhost_page_deny(DevemuVhostUser *s, uint64_t addr, bool write)
 {
-    const VhostMiss denied = {addr - addr % VHOST_PAGE_BYTES, write ? PERM_WRITE : PERM_READ};
+    const VhostMiss denied = {addr - addr % VHOST_PAGE_BYTES, vhost_iotlb_perm(write)};
 
     if (s->denied.iova == denied.iova && s->denied.perm == denied.perm) {
         return;
@@ -208,7 +201,7 @@ const char *vhost_iotlb_msg(DevemuVhostUser *s, const VhostMessage *m)
     const VhostPage page = {.iova = server_get64(p),
                             .len = server_get64(p + 8),
                             .user = server_get64(p + 16),
-                            .perm = p[24]};
+                            .perm = p[VHOST_IOTLB_PERM_AT]};
     const char *why = NULL;
 
     if (page.len == 0 || page.iova + (page.len - 1) < page.iova) {
@@ -218,9 +211,9 @@ const char *vhost_iotlb_msg(DevemuVhostUser *s, const VhostMessage *m)
         return "there is no IOMMU without VIRTIO_F_ACCESS_PLATFORM";
     }
     answered(s, page.iova, page.iova + (page.len - 1));
-    if (p[25] == TYPE_UPDATE) {
+    if (p[VHOST_IOTLB_TYPE_AT] == VHOST_IOTLB_UPDATE) {
         why = update(s, &page);
-    } else if (p[25] == TYPE_INVALIDATE) {
+    } else if (p[VHOST_IOTLB_TYPE_AT] == VHOST_IOTLB_INVALIDATE) {
         drop(s, page.iova, page.iova + (page.len - 1));
     } else {
         why = "it is neither an update nor an invalidation";

@@ -78,11 +78,6 @@ static void signal_event(const VhostEvent *event)
 
 /* --- the device's side ------------------------------------------------------------- */
 
-static bool packed(const DevemuVhostUser *s)
-{
-    return s->features >> VIRTIO_F_RING_PACKED & 1;
-}
-
 static void select_queue(DevemuVhostUser *s, unsigned i)
 {
     devemu_virtio_write(s->dev, DEVEMU_VIRTIO_QUEUE_SELECT, 2, i);
@@ -95,12 +90,12 @@ static uint64_t desc_len(const VhostRing *ring)
 
 static uint64_t avail_len(const DevemuVhostUser *s, const VhostRing *ring)
 {
-    return packed(s) ? 4 : 6 + 2 * (uint64_t)ring->num;
+    return vhost_packed(s) ? 4 : 6 + 2 * (uint64_t)ring->num;
 }
 
 static uint64_t used_len(const DevemuVhostUser *s, const VhostRing *ring)
 {
-    return packed(s) ? 4 : 6 + 8 * (uint64_t)ring->num;
+    return vhost_packed(s) ? 4 : 6 + 8 * (uint64_t)ring->num;
 }
 
 /* Where the ring is for the device. False: outside memory. */
@@ -121,7 +116,7 @@ static bool find(const DevemuVhostUser *s, const VhostRing *ring, VhostRing *ret
 /* All of it is asked for at once. */
 static bool present(DevemuVhostUser *s, const VhostRing *ring)
 {
-    bool desc = vhost_pages_present(s, ring->desc, desc_len(ring), packed(s));
+    bool desc = vhost_pages_present(s, ring->desc, desc_len(ring), vhost_packed(s));
     bool avail = vhost_pages_present(s, ring->avail, avail_len(s, ring), false);
     bool used = vhost_pages_present(s, ring->used, used_len(s, ring), true);
 
@@ -169,7 +164,7 @@ static bool position(DevemuVhostUser *s, VhostRing *ring)
     if (ring->exact) {
         return true;
     }
-    if (packed(s)) {
+    if (vhost_packed(s)) {
         packed_position(s, ring);
         return true;
     }
@@ -191,7 +186,7 @@ static bool begins(const DevemuVhostUser *s, const VhostRing *ring)
 {
     uint16_t avail = (uint16_t)ring->position;
 
-    return s->begun && !any_running(s) && !ring->exact && avail == (packed(s) ? 0x8000 : 0);
+    return s->begun && !any_running(s) && !ring->exact && avail == (vhost_packed(s) ? 0x8000 : 0);
 }
 
 static const char *start(DevemuVhostUser *s, unsigned i)
@@ -578,7 +573,7 @@ const char *vhost_get_vring_base(DevemuVhostUser *s, const VhostMessage *m)
     }
     reply = vhost_reply(s, m, 8);
     server_put32(reply, server_get32(m->payload));
-    server_put32(reply + 4, packed(s) ? ring->position : ring->position & 0xffff);
+    server_put32(reply + 4, vhost_packed(s) ? ring->position : ring->position & 0xffff);
     return NULL;
 }
 

@@ -132,7 +132,7 @@ typedef struct VhostRegion {
  * client tells us. */
 typedef struct VhostPage {
     uint64_t iova, len, user;
-    uint8_t perm; /* 1 read, 2 write */
+    uint8_t perm; /* VHOST_IOTLB_READ, VHOST_IOTLB_WRITE */
 } VhostPage;
 
 /* What the client is asked for, or told of: the page of an access. */
@@ -273,6 +273,11 @@ struct DevemuVhostUser {
     unsigned ring_count;
 };
 
+static inline bool vhost_packed(const DevemuVhostUser *s)
+{
+    return s->features >> VIRTIO_F_RING_PACKED & 1;
+}
+
 static inline bool vhost_has(const DevemuVhostUser *s, unsigned protocol_feature)
 {
     return s->protocol >> protocol_feature & 1;
@@ -340,6 +345,27 @@ void vhost_memory_clear(DevemuVhostUser *s);
 
 /* --- vhost-user-iotlb.c ------------------------------------------------------------ */
 
+/* IOTLB_MSG, both ways: address, bytes, address in the client's memory (8 bytes each), then
+ * permissions and type (a byte each). */
+enum {
+    VHOST_IOTLB_PERM_AT = 24,
+    VHOST_IOTLB_TYPE_AT = 25,
+    VHOST_IOTLB_BYTES = 32, /* as QEMU pads it */
+
+    VHOST_IOTLB_READ = 1,
+    VHOST_IOTLB_WRITE = 2,
+
+    VHOST_IOTLB_MISS = 1,
+    VHOST_IOTLB_UPDATE = 2,
+    VHOST_IOTLB_INVALIDATE = 3,
+    VHOST_IOTLB_ACCESS_FAIL = 4,
+};
+
+static inline uint8_t vhost_iotlb_perm(bool write)
+{
+    return write ? VHOST_IOTLB_WRITE : VHOST_IOTLB_READ;
+}
+
 VhostHandler vhost_iotlb_msg;
 static inline bool vhost_translates(const DevemuVhostUser *s)
 {
@@ -350,7 +376,7 @@ static inline bool vhost_translates(const DevemuVhostUser *s)
 const VhostPage *vhost_page_find(DevemuVhostUser *s, uint64_t iova);
 static inline bool vhost_page_allows(const VhostPage *page, bool write)
 {
-    return page->perm & (write ? 2 : 1);
+    return page->perm & vhost_iotlb_perm(write);
 }
 
 /* Is each byte of it in a page? Asks for those that are not, where there is a client to be asked;

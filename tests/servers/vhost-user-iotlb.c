@@ -105,6 +105,14 @@ static VhostClient *start(uint64_t features)
     return c;
 }
 
+/* There is entropy, and the driver makes a buffer for it available. */
+static void wants(VhostClient *c, const char *entropy, uint64_t addr, uint32_t len)
+{
+    vc_feed(c, entropy);
+    vc_add(c, 0, addr, len, true);
+    vc_kick(c, 0);
+}
+
 static void waits(VhostClient *c)
 {
     uint32_t id, len;
@@ -151,17 +159,13 @@ Test(vhost_user_iotlb, ring_whose_page_goes_stops_and_goes_on_where_it_was)
     VhostClient *c = start(0);
 
     map_data(c, 0, BOTH);
-    vc_feed(c, "one");
-    vc_add(c, 0, DATA, 3, true);
-    vc_kick(c, 0);
+    wants(c, "one", DATA, 3);
     used(c, 0, 3);
 
     cr_assert(vc_iotlb(c, RING + PAGE, PAGE, 0, 0, INVALIDATE));
     cr_assert_not(c->server->rings[0].running);
     asks(c, RING + PAGE, WRITE);
-    vc_feed(c, "two");
-    vc_add(c, 0, DATA, 3, true);
-    vc_kick(c, 0);
+    wants(c, "two", DATA, 3);
     waits(c);
     map_ring(c, 1);
     used(c, 1, 3);
@@ -185,9 +189,7 @@ Test(vhost_user_iotlb, buffer_waits_for_its_page_and_needs_no_other_kick)
 {
     VhostClient *c = start(0);
 
-    vc_feed(c, "late");
-    vc_add(c, 0, DATA + 8, 4, true);
-    vc_kick(c, 0);
+    wants(c, "late", DATA + 8, 4);
     waits(c);
     asks(c, DATA, WRITE);
     vc_kick(c, 0);
@@ -224,9 +226,7 @@ Test(vhost_user_iotlb, all_pages_of_a_buffer_are_asked_for_at_once)
     VhostClient *c = start(0);
     g_autofree char *text = g_strnfill(2 * PAGE, 'p');
 
-    vc_feed(c, text);
-    vc_add(c, 0, DATA + PAGE / 2, 2 * PAGE, true);
-    vc_kick(c, 0);
+    wants(c, text, DATA + PAGE / 2, 2 * PAGE);
     for (unsigned i = 0; i < 3; i++) {
         asks(c, DATA + i * PAGE, WRITE);
     }
@@ -246,9 +246,7 @@ Test(vhost_user_iotlb, no_more_are_asked_for_than_can_be_kept)
     enum { PAGES = VHOST_MISSES + 20 };
     VhostClient *c = start(0);
 
-    vc_feed(c, "x");
-    vc_add(c, 0, DATA, PAGES * PAGE, true);
-    vc_kick(c, 0);
+    wants(c, "x", DATA, PAGES * PAGE);
     for (unsigned i = 0; i < VHOST_MISSES; i++) {
         asks(c, DATA + i * PAGE, WRITE);
     }
@@ -295,14 +293,10 @@ Test(vhost_user_iotlb, page_that_went_is_asked_for_again)
     VhostClient *c = start(0);
 
     map_data(c, 0, BOTH);
-    vc_feed(c, "a");
-    vc_add(c, 0, DATA, 1, true);
-    vc_kick(c, 0);
+    wants(c, "a", DATA, 1);
     used(c, 0, 1);
     cr_assert(vc_iotlb(c, DATA, PAGE, 0, 0, INVALIDATE));
-    vc_feed(c, "b");
-    vc_add(c, 0, DATA, 1, true);
-    vc_kick(c, 0);
+    wants(c, "b", DATA, 1);
     waits(c);
     asks(c, DATA, WRITE);
 
@@ -321,9 +315,7 @@ Test(vhost_user_iotlb, stop_leaves_what_waits_in_its_ring)
 {
     VhostClient *c = start(0);
 
-    vc_feed(c, "still");
-    vc_add(c, 0, DATA, 5, true);
-    vc_kick(c, 0);
+    wants(c, "still", DATA, 5);
     asks(c, DATA, WRITE);
     cr_assert_eq(vc_get_base(c, 0), 0);
     cr_assert_eq(c->server->page_count, 0, "pages are kept of which nobody tells");
@@ -351,9 +343,7 @@ Test(vhost_user_iotlb, access_that_its_page_does_not_allow_fails_and_is_told_onc
 
     map_data(c, 0, READ);
     for (unsigned i = 0; i < 2; i++) {
-        vc_feed(c, "no");
-        vc_add(c, 0, DATA, 2, true);
-        vc_kick(c, 0);
+        wants(c, "no", DATA, 2);
         used(c, i, 0);
     }
     cr_assert(hears(c, ACCESS_FAIL, &iova, &perm), "nothing is told");
@@ -364,9 +354,7 @@ Test(vhost_user_iotlb, access_that_its_page_does_not_allow_fails_and_is_told_onc
     cr_assert_eq(c->ram[VC_DATA], 0);
 
     map_data(c, 0, BOTH);
-    vc_feed(c, "now");
-    vc_add(c, 0, DATA, 3, true);
-    vc_kick(c, 0);
+    wants(c, "now", DATA, 3);
     used(c, 2, 3);
     vc_free(c);
 }
@@ -412,9 +400,7 @@ Test(vhost_user_iotlb, more_pages_than_are_kept_lose_nothing)
     map_ring(c, 0);
     map_ring(c, 1);
     map_data(c, 0, BOTH);
-    vc_feed(c, "on");
-    vc_add(c, 0, DATA, 2, true);
-    vc_kick(c, 0);
+    wants(c, "on", DATA, 2);
     used(c, 0, 2);
     vc_free(c);
 }
