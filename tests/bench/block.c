@@ -202,13 +202,15 @@ static void alone(const char *name, const char *text, bool polled, unsigned dept
 int main(void)
 {
     static const unsigned depths[] = {1, 32, 128};
-    char path[] = "/dev/shm/devemu-bench-XXXXXX";
-    int fd = mkstemp(path);
+    char name[] = "/dev/shm/devemu-bench-XXXXXX";
+    int fd = mkstemp(name);
+    g_autofree char *path = g_strdup_printf("/proc/self/fd/%d", fd); /* nothing is left behind */
     g_autofree char *threads = g_strdup_printf("file:%s,aio=threads", path);
 
+    unlink(name);
     memory = g_malloc0((size_t)DEPTH_MAX * BLOCK);
     if (fd < 0 || posix_fallocate(fd, 0, (off_t)BLOCKS * BLOCK) != 0) {
-        perror(path);
+        perror(name);
         return 2;
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
@@ -221,7 +223,6 @@ int main(void)
 #endif
         alone("file on tmpfs, threads", threads, false, depths[i], 5000);
     }
-    unlink(path);
     close(fd);
     g_free(memory);
     return 0;
